@@ -1,0 +1,386 @@
+//! What the crate knows of one command.
+
+/// Where keys stand among the arguments, in the terms of Redis's own key specifications
+/// (`COMMAND INFO`, Redis 7.0): where to begin, and how to go on from there.
+///
+/// Argument 0 is the command's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeySpec {
+    pub(crate) begin: Begin,
+    pub(crate) find: Find,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// At this argument.
+    At(u8),
+    /// Behind the first argument that is this word, in either case, searched from argument `from` on;
+    /// a negative `from` counts from the end (-1 is the last argument) and searches towards the start.
+    After { word: &'static str, from: i8 },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Find {
+    /// Every `step`-th argument up to `last`, which counts from where the keys begin if it is not
+    /// negative, and from the end if it is (-1 is the last argument). Where it is -1 only one
+    /// `limit`-th of the arguments are keys, unless `limit` is 0 or 1.
+    Range { last: i8, step: u8, limit: u8 },
+    /// As many keys as the argument at `count` says, from `first` on; both count from the beginning.
+    Counted { count: u8, first: u8, step: u8 },
+}
+
+impl KeySpec {
+    /// One key, at argument `index` (1 for most commands).
+    pub const fn at(index: u8) -> Self {
+        Self::range(index, 0, 1)
+    }
+
+    /// Keys from argument `first` on, every `step`-th, up to `last`: relative to `first` if it is not
+    /// negative, counted from the end if it is (-1 is the last argument).
+    ///
+    /// `DEL` is `range(1, -1, 1)`, `MSET` is `range(1, -1, 2)`, `BLPOP` is `range(1, -2, 1)`.
+    pub const fn range(first: u8, last: i8, step: u8) -> Self {
+        assert!(step > 0, "keys are at least one argument apart");
+        Self { begin: Begin::At(first), find: Find::Range { last, step, limit: 0 } }
+    }
+
+    /// As many keys as argument `index` says, right behind it.
+    ///
+    /// `EVAL` is `counted(2)`, `LMPOP` is `counted(1)`.
+    pub const fn counted(index: u8) -> Self {
+        Self { begin: Begin::At(index), find: Find::Counted { count: 0, first: 1, step: 1 } }
+    }
+
+    /// One key behind the word `word`, which is searched from argument `from` on (`STORE key`).
+    pub const fn after(word: &'static str, from: u8) -> Self {
+        Self {
+            begin: Begin::After { word, from: from as i8 },
+            find: Find::Range { last: 0, step: 1, limit: 0 },
+        }
+    }
+
+    /// The first half of the arguments behind the word `word` (`STREAMS key key id id`).
+    pub const fn first_half_after(word: &'static str, from: u8) -> Self {
+        Self {
+            begin: Begin::After { word, from: from as i8 },
+            find: Find::Range { last: -1, step: 1, limit: 2 },
+        }
+    }
+}
+
+/// How many key specifications a rule can have; no command of Redis has more.
+pub(super) const SPECS: usize = 3;
+
+/// How the replies of several nodes become one reply.
+///
+/// If a node answers an error, that error is the reply, except where [`AnySuccess`](Self::AnySuccess)
+/// says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Gather {
+    /// The reply of the first node; for commands that answer the same everywhere (`+OK`, a script's
+    /// hash).
+    First,
+    /// The sum of numbers (`DEL`, `DBSIZE`).
+    Sum,
+    /// The smallest of numbers (`WAIT`).
+    Min,
+    /// The smallest number at each place (`WAITAOF`).
+    MinEach,
+    /// 1 at each place where all nodes answer 1 (`SCRIPT EXISTS`).
+    AndEach,
+    /// The elements of all replies, one node's behind the other's (`KEYS`).
+    Concat,
+    /// The elements of all replies, each once (`PUBSUB CHANNELS`).
+    Union,
+    /// The numbers that stand behind each name, summed (`PUBSUB NUMSUB`).
+    SumPairs,
+    /// Each key's own element, in the order of the request (`MGET`).
+    InKeyOrder,
+    /// A map from each node's name to its reply (`INFO`).
+    ByNode,
+    /// The first reply that is not an error, or else the first error (`SCRIPT KILL`).
+    AnySuccess,
+}
+
+/// Where a command goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FanOut {
+    /// To the one node that owns all its keys. Without a key: to the designated node.
+    OneNode,
+    /// Split by key, each node getting its own keys.
+    ByKey(Gather),
+    /// To all nodes.
+    AllNodes(Gather),
+    /// To one node after the other, from a random one on, until one does not answer nil.
+    UntilFound,
+    /// What the front end does itself.
+    Special(Special),
+}
+
+/// Commands that concern the connection rather than a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Special {
+    /// Answered without asking a node.
+    Local(LocalReply),
+    /// Changes every open connection and is replayed on new ones.
+    Session(SessionCommand),
+    /// Part of a transaction, which one node holds.
+    Transaction(TransactionCommand),
+    /// `SCAN`: all nodes, one after the other, the node being part of the cursor.
+    Scan,
+    /// Must not be sent this way; the reason says what to do instead.
+    Refused(&'static str),
+}
+
+/// Replies that need no node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LocalReply {
+    /// `PING [message]`.
+    Pong,
+    /// `ECHO message`.
+    Echo,
+    /// `QUIT`.
+    Quit,
+}
+
+/// What is remembered of a connection; a later command of the same kind takes the place of an
+/// earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum SessionCommand {
+    /// `HELLO`.
+    Hello,
+    /// `AUTH`.
+    Auth,
+    /// `SELECT`.
+    Select,
+    /// `CLIENT SETNAME`.
+    ClientName,
+    /// `CLIENT SETINFO LIB-NAME`.
+    ClientLibraryName,
+    /// `CLIENT SETINFO LIB-VER`.
+    ClientLibraryVersion,
+    /// `CLIENT NO-EVICT`.
+    ClientNoEvict,
+    /// `CLIENT NO-TOUCH`.
+    ClientNoTouch,
+    /// `READONLY` and `READWRITE`.
+    ReadOnly,
+    /// `RESET`: forgets all of the above.
+    Reset,
+}
+
+/// The commands of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TransactionCommand {
+    Watch,
+    Unwatch,
+    Multi,
+    Exec,
+    Discard,
+}
+
+/// How long the server itself may wait before it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Blocking {
+    /// It answers at once.
+    No,
+    /// Seconds, maybe with a fraction, in the last argument (`BLPOP`).
+    LastSeconds,
+    /// Seconds, maybe with a fraction, in this argument (`BLMPOP`: 1).
+    Seconds(u8),
+    /// Milliseconds in this argument (`WAIT`: 2).
+    Milliseconds(u8),
+    /// Milliseconds behind this word, and not at all without it (`XREAD`: `BLOCK`).
+    MillisecondsAfter(&'static str),
+}
+
+/// What the crate knows of one command: where its keys are, where it goes, and how the replies
+/// become one.
+///
+/// # Examples
+///
+/// Rules for commands of a module:
+///
+/// ```
+/// use shardwright::{CommandRule, CommandTable, Gather, KeySpec};
+///
+/// let table = CommandTable::new()
+///     // MYMOD.GET key
+///     .with("MYMOD.GET", CommandRule::key(1).read_only())
+///     // MYMOD.DEL key [key ...]
+///     .with("MYMOD.DEL", CommandRule::keys(KeySpec::range(1, -1, 1)).split(Gather::Sum))
+///     // MYMOD.MERGE destination numkeys key [key ...]
+///     .with("MYMOD.MERGE", CommandRule::key(1).and_keys(KeySpec::counted(2)))
+///     // MYMOD.COUNT
+///     .with("MYMOD.COUNT", CommandRule::all_nodes(Gather::Sum).read_only());
+/// # let _ = table;
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommandRule {
+    pub(super) keys: [Option<KeySpec>; SPECS],
+    pub(super) fan_out: FanOut,
+    pub(super) blocking: Blocking,
+    pub(super) is_read_only: bool,
+    /// What is routed by is not a key: `PUBLISH channel`.
+    pub(super) routes_by_channel: bool,
+    pub(super) finder: Finder,
+    /// Of a command to all nodes: an ejected one must not miss it.
+    pub(super) needs_every_node: bool,
+}
+
+/// How the keys of an invocation are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Finder {
+    /// As the key specifications say.
+    Specs,
+    /// `SORT`: an option's argument may look like an option, and patterns name keys too.
+    Sort,
+    /// `MIGRATE`: so may a password, and a key.
+    Migrate,
+}
+
+impl CommandRule {
+    const fn new(fan_out: FanOut) -> Self {
+        Self {
+            keys: [None; SPECS],
+            fan_out,
+            blocking: Blocking::No,
+            is_read_only: false,
+            routes_by_channel: false,
+            finder: Finder::Specs,
+            needs_every_node: false,
+        }
+    }
+
+    /// A command with one key, at argument `index` (1 is the first behind the name).
+    pub const fn key(index: u8) -> Self {
+        Self::keys(KeySpec::at(index))
+    }
+
+    /// A command with these keys, which must all be on one node.
+    pub const fn keys(spec: KeySpec) -> Self {
+        Self::new(FanOut::OneNode).and_keys(spec)
+    }
+
+    /// A command without a key that goes to the designated node: the one that owns the key
+    /// `placeholder`, as in nutcracker.
+    pub const fn no_key() -> Self {
+        Self::new(FanOut::OneNode)
+    }
+
+    /// A command that goes to all nodes that are not ejected.
+    pub const fn all_nodes(gather: Gather) -> Self {
+        Self::new(FanOut::AllNodes(gather))
+    }
+
+    /// A command that goes to all nodes, and to none while one of them is ejected (`FLUSHALL`: the
+    /// ejected node would bring its data back).
+    pub const fn every_node(gather: Gather) -> Self {
+        Self { needs_every_node: true, ..Self::all_nodes(gather) }
+    }
+
+    /// A command that goes to one node after the other, from a random one on, until one answers
+    /// something else than nil (`RANDOMKEY`).
+    pub const fn until_found() -> Self {
+        Self::new(FanOut::UntilFound)
+    }
+
+    /// A command that is refused; `reason` says what to do instead.
+    pub const fn refused(reason: &'static str) -> Self {
+        Self::new(FanOut::Special(Special::Refused(reason)))
+    }
+
+    pub(crate) const fn special(special: Special) -> Self {
+        Self::new(FanOut::Special(special))
+    }
+
+    /// The same command with further keys.
+    ///
+    /// # Panics
+    ///
+    /// With more than three key specifications.
+    pub const fn and_keys(mut self, spec: KeySpec) -> Self {
+        let mut place = 0;
+        while self.keys[place].is_some() {
+            place += 1;
+            assert!(place < SPECS, "a rule has at most three key specifications");
+        }
+        self.keys[place] = Some(spec);
+        self
+    }
+
+    /// The same command, but split by node where its keys are on several. Its one key specification
+    /// is a [`range`](KeySpec::range); what stands between two keys goes with the first of them, and
+    /// what stands before the first key or behind the last goes to every node.
+    pub const fn split(self, gather: Gather) -> Self {
+        Self { fan_out: FanOut::ByKey(gather), ..self }
+    }
+
+    /// The same command, which changes nothing.
+    pub const fn read_only(self) -> Self {
+        Self { is_read_only: true, ..self }
+    }
+
+    /// The same command, which may wait on the server; its deadline is that time and the client's own
+    /// on top, and running out of it says nothing about the node.
+    pub const fn blocking(self, blocking: Blocking) -> Self {
+        Self { blocking, ..self }
+    }
+
+    pub(crate) const fn channel(self) -> Self {
+        Self { routes_by_channel: true, ..self }
+    }
+
+    pub(super) const fn found_by(self, finder: Finder) -> Self {
+        Self { finder, ..self }
+    }
+
+    /// Whether the command changes nothing.
+    pub const fn is_read_only(&self) -> bool {
+        self.is_read_only
+    }
+
+    pub(crate) fn needs_every_node(&self) -> bool {
+        self.needs_every_node
+    }
+
+    pub(crate) fn blocking_time(&self) -> Blocking {
+        self.blocking
+    }
+
+    pub(crate) fn fan_out(&self) -> FanOut {
+        self.fan_out
+    }
+
+    pub(crate) fn key_specs(&self) -> impl Iterator<Item = KeySpec> {
+        self.keys.into_iter().flatten()
+    }
+
+    pub(crate) fn routes_by_channel(&self) -> bool {
+        self.routes_by_channel
+    }
+
+    /// The argument that is the only key, for the commands where it always is: the short way of
+    /// nearly every request.
+    #[inline]
+    pub(crate) fn only_key(&self) -> Option<usize> {
+        match (self.fan_out, self.keys) {
+            (FanOut::OneNode, [Some(spec), None, None]) if self.finder == Finder::Specs => {
+                spec.only_place()
+            }
+            _ => None,
+        }
+    }
+}
+
+impl KeySpec {
+    /// The one argument this can be, if it can be only one.
+    fn only_place(self) -> Option<usize> {
+        match (self.begin, self.find) {
+            (Begin::At(place), Find::Range { last: 0, .. }) => Some(usize::from(place)),
+            _ => None,
+        }
+    }
+}

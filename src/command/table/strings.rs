@@ -1,0 +1,13 @@
+//! Strings.
+
+use super::Row;
+use crate::command::rule::CommandRule;
+use crate::command::rule::Gather;
+use crate::command::rule::KeySpec;
+
+pub(super) const ROWS: &[Row] = &[
+    ("GET", CommandRule::key(1).read_only()),
+    ("SET", CommandRule::key(1)),
+    ("MGET", CommandRule::keys(KeySpec::range(1, -1, 1)).split(Gather::InKeyOrder).read_only()),
+    ("MSET", CommandRule::keys(KeySpec::range(1, -1, 2)).split(Gather::First)),
+];

@@ -1,0 +1,273 @@
+//! Distributions: the rule from a hash to the node that owns it.
+//!
+//! A [`Distribution`] builds a [`Ring`] from nodes; the ring picks a node for a hash, many times. The
+//! built-in ones are listed by [`DistributionKind`]. `ketama`, `modula` and `random` are nutcracker's
+//! to the bit; `rendezvous` and `jump` are ours.
+//!
+//! Not here: bytes to a hash ([`HashFn`](crate::HashFn)), and which nodes are live.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::error::ShardError;
+use crate::node::Node;
+use crate::node::NodeId;
+use crate::node::Weight;
+
+mod buckets;
+mod jump;
+mod ketama;
+mod mix;
+mod modula;
+mod node_set;
+mod random;
+mod rendezvous;
+mod rerouted;
+
+pub use node_set::NodeSet;
+pub(crate) use rerouted::reroute;
+
+/// Builds rings.
+///
+/// Placement is decided here: the same nodes in the same order must always give the same ring, on
+/// every machine and in every version.
+///
+/// # Examples
+///
+/// A distribution that always picks the first node:
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use shardwright::{Distribution, NodeId, Ring, RingNode};
+///
+/// #[derive(Debug)]
+/// struct First;
+///
+/// #[derive(Debug)]
+/// struct FirstRing(NodeId);
+///
+/// impl Distribution for First {
+///     fn build(&self, nodes: &[RingNode]) -> Arc<dyn Ring> {
+///         Arc::new(FirstRing(nodes[0].id()))
+///     }
+///
+///     fn name(&self) -> &str {
+///         "first"
+///     }
+/// }
+///
+/// impl Ring for FirstRing {
+///     fn pick(&self, _hash: u32) -> NodeId {
+///         self.0
+///     }
+/// }
+/// ```
+pub trait Distribution: fmt::Debug + Send + Sync {
+    /// Builds the ring over `nodes`, which are never empty and in the order of their ids.
+    fn build(&self, nodes: &[RingNode]) -> Arc<dyn Ring>;
+
+    /// The name for people: in `Debug` output and in messages.
+    fn name(&self) -> &str;
+
+    /// How nodes are numbered for this distribution, unless the topology says otherwise.
+    fn node_order(&self) -> NodeOrder {
+        NodeOrder::ByName
+    }
+}
+
+/// Picks the node that owns a hash. Built once, asked on every request.
+pub trait Ring: fmt::Debug + Send + Sync {
+    /// The node that owns `hash`: the id of one of the nodes the ring was built from.
+    ///
+    /// It is called on every request, from many threads, and must not panic.
+    fn pick(&self, hash: u32) -> NodeId;
+
+    /// The same ring without the nodes in `ejected`: each hash of theirs goes to the node that
+    /// follows it in this ring's own sense, and no other hash moves.
+    ///
+    /// `None` if the ring has no such sense; then the hash is changed and asked again until a live
+    /// node answers, which moves no other hash either. At least one node stays.
+    fn without(&self, ejected: &NodeSet) -> Option<Arc<dyn Ring>> {
+        let _ = ejected;
+        None
+    }
+
+    /// The points of a ring that has points, in ascending order: the owner of a hash is the node of
+    /// the first point not below it, and of the first point of all behind the last. Empty for a ring
+    /// of another kind.
+    fn points(&self) -> &[Point] {
+        &[]
+    }
+}
+
+/// A (hash, node) pair on a ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Point {
+    hash: u32,
+    node: NodeId,
+}
+
+impl Point {
+    /// A point.
+    pub const fn new(hash: u32, node: NodeId) -> Self {
+        Self { hash, node }
+    }
+
+    /// Where the point lies.
+    pub const fn hash(self) -> u32 {
+        self.hash
+    }
+
+    /// Whose point it is.
+    pub const fn node(self) -> NodeId {
+        self.node
+    }
+}
+
+/// What a distribution may know of a node: not its address, so that moving a server moves no key.
+#[derive(Clone, Debug)]
+pub struct RingNode {
+    id: NodeId,
+    name: Arc<str>,
+    weight: Weight,
+}
+
+impl RingNode {
+    /// The node as the ring sees it, under its id in the topology.
+    pub fn new(id: NodeId, node: &Node) -> Self {
+        Self { id, name: node.shared_name().clone(), weight: node.weight() }
+    }
+
+    /// The id that [`Ring::pick`] answers.
+    pub fn id(&self) -> NodeId {
+        self.id
+    }
+
+    /// The ring name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The weight.
+    pub fn weight(&self) -> Weight {
+        self.weight
+    }
+}
+
+/// How the nodes of a topology are numbered. It matters to `modula` and `jump`, and to `ketama` only
+/// where two points are equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum NodeOrder {
+    /// By ring name, shorter names first, then bytewise; nutcracker's order (0.5.0 `nc_conf.c`
+    /// `conf_validate_server` sorts with `string_compare`).
+    ByName,
+    /// As they were listed; libmemcached's order.
+    AsListed,
+}
+
+/// One list is the enum, the names in configuration files and the documentation.
+macro_rules! distribution_kinds {
+    ($($(#[$doc:meta])+ $variant:ident = $name:literal,)+) => {
+        /// The built-in distributions.
+        ///
+        /// # Examples
+        ///
+        /// ```
+        /// use shardwright::DistributionKind;
+        ///
+        /// assert_eq!(DistributionKind::default(), DistributionKind::Ketama);
+        /// assert_eq!("jump".parse::<DistributionKind>()?, DistributionKind::Jump);
+        /// # Ok::<(), shardwright::ShardError>(())
+        /// ```
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum DistributionKind {
+            $($(#[$doc])+ $variant,)+
+        }
+
+        impl DistributionKind {
+            /// All of them.
+            pub const ALL: [Self; 5] = [$(Self::$variant),+];
+
+            /// The name in configuration files and URLs.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+        }
+    };
+}
+
+distribution_kinds! {
+    /// Consistent hashing with about 160 points a node, nutcracker's default: nutcracker's ring to
+    /// the bit, and libmemcached's weighted one. One memory access or two a lookup, however many
+    /// nodes.
+    #[default]
+    Ketama = "ketama",
+    /// The hash modulo the sum of the weights. Even, but nearly every key moves when a node comes or
+    /// goes.
+    Modula = "modula",
+    /// A random node for every request, weights ignored: for nodes that all hold the same.
+    Random = "random",
+    /// Highest random weight: even at any number of nodes, weights to the point, and only keys of
+    /// a node that comes or goes move. A lookup costs about 2 ns a node.
+    Rendezvous = "rendezvous",
+    /// Jump consistent hash (Lamping and Veach): even, no memory, but nodes may only be added and
+    /// removed at the end of the list.
+    Jump = "jump",
+}
+
+impl fmt::Display for DistributionKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for DistributionKind {
+    type Err = ShardError;
+
+    /// Reads a name, in lower case.
+    ///
+    /// # Errors
+    ///
+    /// [`Configuration`](crate::ShardErrorKind::Configuration) for any other text.
+    fn from_str(name: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name).ok_or_else(|| {
+            ShardError::configuration(format!(
+                "\"{name}\" is not a valid distribution; one of {} is",
+                Self::ALL.map(Self::as_str).join(", ")
+            ))
+        })
+    }
+}
+
+impl Distribution for DistributionKind {
+    fn build(&self, nodes: &[RingNode]) -> Arc<dyn Ring> {
+        match self {
+            Self::Ketama => Arc::new(ketama::KetamaRing::new(nodes)),
+            Self::Modula => Arc::new(modula::ModulaRing::new(nodes)),
+            Self::Random => Arc::new(random::RandomRing::new(nodes)),
+            Self::Rendezvous => Arc::new(rendezvous::RendezvousRing::new(nodes)),
+            Self::Jump => Arc::new(jump::JumpRing::new(nodes)),
+        }
+    }
+
+    fn name(&self) -> &str {
+        self.as_str()
+    }
+
+    fn node_order(&self) -> NodeOrder {
+        match self {
+            Self::Jump => NodeOrder::AsListed,
+            _ => NodeOrder::ByName,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,31 @@
+//! Plans: which nodes get which part of a request, and how their replies become one reply.
+//!
+//! ```text
+//!   MGET a b c        scatter                                gather
+//!                ┌──► node 1: MGET a c ──► [1, 3] ──┐
+//!                │                                  ├──► [1, 2, 3]
+//!                └──► node 2: MGET b   ──► [2]    ──┘
+//! ```
+//!
+//! [`scatter`] decides everything before a byte is sent, so that a request that cannot be carried out
+//! is refused whole. [`gather`] is one for all front ends: replies enter through the [`Reply`] trait.
+//!
+//! Not here: sockets, deadlines, and what a failing node costs its caller.
+
+mod gather;
+mod refusal;
+pub(crate) mod scan;
+mod scatter;
+mod split;
+
+pub(crate) use gather::BrokenReply;
+pub(crate) use gather::Part;
+pub(crate) use gather::Reply;
+pub(crate) use gather::gather;
+pub(crate) use gather::gather_by_key;
+pub(crate) use refusal::cross_shard;
+pub(crate) use refusal::unroutable;
+pub(crate) use scatter::Plan;
+pub(crate) use scatter::designated;
+pub(crate) use scatter::scatter;
+pub(crate) use split::Split;

@@ -1,0 +1,67 @@
+//! What is said when nothing is sent.
+
+use crate::error::ShardError;
+use crate::error::ShardErrorKind;
+use crate::node::NodeId;
+use crate::topology::Router;
+use crate::topology::Unroutable;
+
+pub(crate) fn unroutable(why: Unroutable, router: &Router) -> ShardError {
+    match why {
+        Unroutable::Ejected(node) => ejected(node, router),
+        Unroutable::NoLiveNode => no_live_node(),
+    }
+}
+
+pub(super) fn ejected(node: NodeId, router: &Router) -> ShardError {
+    ShardError::new(ShardErrorKind::Ejected, "ejected after repeated failures, nothing was sent")
+        .with_node(router.node(node).shared_name().clone())
+}
+
+pub(super) fn no_live_node() -> ShardError {
+    ShardError::new(ShardErrorKind::NoLiveNode, "every node is ejected, nothing was sent")
+}
+
+/// Two keys of one command that are on different nodes.
+pub(crate) fn cross_shard(
+    command: &[u8],
+    one: (&[u8], NodeId),
+    other: (&[u8], NodeId),
+    router: &Router,
+) -> ShardError {
+    let place = |(key, node): (&[u8], NodeId)| {
+        format!("\"{}\" is on '{}'", key.escape_ascii(), router.node(node).name())
+    };
+    ShardError::new(
+        ShardErrorKind::CrossShard,
+        format!(
+            "keys of '{}' are on different nodes: {}, {}; give them one hash tag",
+            command.escape_ascii(),
+            place(one),
+            place(other)
+        ),
+    )
+    .with_keys(vec![one.0.to_vec(), other.0.to_vec()])
+}
+
+/// A pattern of `SORT` that may name keys of other nodes.
+pub(super) fn foreign_pattern(
+    command: &[u8],
+    pattern: &[u8],
+    key: &[u8],
+    node: NodeId,
+    router: &Router,
+) -> ShardError {
+    ShardError::new(
+        ShardErrorKind::CrossShard,
+        format!(
+            "keys of '{}' are on different nodes: \"{}\" is on '{}', the pattern \"{}\" may name keys \
+             of others; give both one hash tag",
+            command.escape_ascii(),
+            key.escape_ascii(),
+            router.node(node).name(),
+            pattern.escape_ascii()
+        ),
+    )
+    .with_keys(vec![key.to_vec(), pattern.to_vec()])
+}

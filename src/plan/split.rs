@@ -1,0 +1,189 @@
+//! A request cut by node.
+
+use std::ops::Range;
+
+use super::refusal::no_live_node;
+use super::refusal::unroutable;
+use super::scatter::Plan;
+use crate::command::Gather;
+use crate::command::Units;
+use crate::error::Result;
+use crate::node::NodeId;
+use crate::protocol::resp::write_array_header;
+use crate::protocol::resp::write_bulk_string;
+use crate::topology::Router;
+use crate::topology::Unroutable;
+
+/// A request whose keys are on several nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Split {
+    gather: Gather,
+    units: Units,
+    /// Numbers of the units, grouped by node and in the order of the request inside a group.
+    order: Vec<u32>,
+    fragments: Vec<Fragment>,
+}
+
+/// The part for one node: a range of `order`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Fragment {
+    node: NodeId,
+    range: Range<usize>,
+}
+
+impl Split {
+    /// Cuts the request `args` by node; a request for one node stays whole.
+    ///
+    /// # Errors
+    ///
+    /// No live node; or the one node of the request is ejected and keeps its keys.
+    pub(super) fn new(
+        args: &[&[u8]],
+        units: Units,
+        gather: Gather,
+        router: &Router,
+    ) -> Result<Plan> {
+        let mut owners = Vec::with_capacity(units.count);
+        let mut has_ring = true;
+        router.route_many(units.keys(args), |_, node| match node {
+            Ok(node) | Err(Unroutable::Ejected(node)) => owners.push(node),
+            Err(Unroutable::NoLiveNode) => has_ring = false,
+        });
+        if !has_ring {
+            return Err(no_live_node());
+        }
+        let (order, fragments) = group(&owners, router.nodes().len());
+        match fragments.as_slice() {
+            [only] if router.is_refused(only.node) => {
+                Err(unroutable(Unroutable::Ejected(only.node), router))
+            }
+            [only] => Ok(Plan::One(only.node)),
+            _ => Ok(Plan::Split(Self { gather, units, order, fragments })),
+        }
+    }
+
+    pub(crate) fn gather(&self) -> Gather {
+        self.gather
+    }
+
+    /// The node of each fragment.
+    pub(crate) fn nodes(&self) -> impl ExactSizeIterator<Item = NodeId> {
+        self.fragments.iter().map(|fragment| fragment.node)
+    }
+
+    /// How many keys the request has.
+    pub(crate) fn key_count(&self) -> usize {
+        self.units.count
+    }
+
+    /// The places of a fragment's keys among the keys of the request.
+    pub(crate) fn places(&self, fragment: usize) -> &[u32] {
+        &self.order[self.fragments[fragment].range.clone()]
+    }
+
+    /// The keys of a fragment.
+    pub(crate) fn keys<'a>(
+        &self,
+        fragment: usize,
+        args: &[&'a [u8]],
+    ) -> impl Iterator<Item = &'a [u8]> {
+        let keys = self.places(fragment).iter();
+        keys.map(|&place| args[self.units.first + place as usize * self.units.step])
+    }
+
+    /// Appends a fragment to `out`, as a command of its own.
+    pub(crate) fn write(&self, fragment: usize, args: &[&[u8]], out: &mut Vec<u8>) {
+        let Units { first, step, count } = self.units;
+        let (head, rest) = args.split_at(first);
+        let (middle, tail) = rest.split_at(step * count);
+        let places = self.places(fragment);
+        write_array_header(out, head.len() + places.len() * step + tail.len());
+        for argument in head {
+            write_bulk_string(out, argument);
+        }
+        for &place in places {
+            for argument in &middle[place as usize * step..][..step] {
+                write_bulk_string(out, argument);
+            }
+        }
+        for argument in tail {
+            write_bulk_string(out, argument);
+        }
+    }
+}
+
+impl Units {
+    fn keys<'a>(self, args: &[&'a [u8]]) -> impl ExactSizeIterator<Item = &'a [u8]> {
+        (0..self.count).map(move |unit| args[self.first + unit * self.step])
+    }
+}
+
+/// Groups the units by owner, in ascending order of the owners: a counting sort.
+fn group(owners: &[NodeId], nodes: usize) -> (Vec<u32>, Vec<Fragment>) {
+    let mut ends = vec![0u32; nodes];
+    for owner in owners {
+        ends[owner.index()] += 1;
+    }
+    let mut fragments = Vec::new();
+    let mut start = 0;
+    for (index, end) in ends.iter_mut().enumerate() {
+        let count = *end;
+        *end = start;
+        if count > 0
+            && let Some(node) = NodeId::new(index)
+        {
+            fragments.push(Fragment { node, range: start as usize..(start + count) as usize });
+        }
+        start += count;
+    }
+    let mut order = vec![0; owners.len()];
+    for (unit, owner) in owners.iter().enumerate() {
+        let place = &mut ends[owner.index()];
+        order[*place as usize] = unit as u32;
+        *place += 1;
+    }
+    (order, fragments)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topology::Topology;
+
+    #[test]
+    fn each_node_gets_its_own_keys_in_the_order_of_the_request() {
+        let nodes = (0..3).map(|index| format!("10.0.0.{index}:6379:1").parse().unwrap());
+        let router = Topology::new(nodes).unwrap().router();
+        let keys: Vec<_> = (0..9).map(|number| format!("{number}:key")).collect();
+        let mut args: Vec<&[u8]> = vec![b"JSON.MSET"];
+        for key in &keys {
+            args.extend([key.as_bytes(), b"$", b"1"]);
+        }
+        args.push(b"tail");
+        let units = Units { first: 1, step: 3, count: 9 };
+        let Plan::Split(split) = Split::new(&args, units, Gather::First, &router).unwrap() else {
+            panic!("nine keys on one node");
+        };
+        let mut seen: Vec<u32> = Vec::new();
+        for (fragment, node) in split.nodes().enumerate() {
+            let mut bytes = Vec::new();
+            split.write(fragment, &args, &mut bytes);
+            let text = String::from_utf8(bytes).unwrap();
+            let mut expected = Vec::new();
+            write_array_header(&mut expected, 2 + 3 * split.places(fragment).len());
+            write_bulk_string(&mut expected, b"JSON.MSET");
+            for key in split.keys(fragment, &args) {
+                assert_eq!(router.route(key), Ok(node));
+                for argument in [key, b"$", b"1"] {
+                    write_bulk_string(&mut expected, argument);
+                }
+            }
+            write_bulk_string(&mut expected, b"tail");
+            assert_eq!(text.as_bytes(), expected);
+            assert!(split.places(fragment).is_sorted());
+            seen.extend(split.places(fragment));
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, (0..9).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,3 @@
+//! Bytes on the wire, without a socket.
+
+pub(crate) mod resp;

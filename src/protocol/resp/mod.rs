@@ -1,0 +1,15 @@
+//! RESP, Redis's protocol: where a reply ends, what a request says, how a request is written.
+//!
+//! Nothing here owns a socket or copies an argument: a [`Scanner`] finds the end of a reply however the
+//! input was cut, and [`request`] reads a command as slices of its bytes.
+
+mod encode;
+mod request;
+mod scanner;
+
+pub(crate) use encode::write_array_header;
+pub(crate) use encode::write_bulk_string;
+pub(crate) use request::RequestError;
+pub(crate) use request::request;
+pub(crate) use scanner::BrokenFrame;
+pub(crate) use scanner::Scanner;

@@ -1,0 +1,198 @@
+//! Where a reply ends.
+
+/// The bytes are not RESP, or more than the limits allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BrokenFrame {
+    #[error("byte 0x{0:02x} begins no reply")]
+    Kind(u8),
+    #[error("a length is not a number")]
+    Length,
+    #[error("a string does not end with CR LF")]
+    StringEnd,
+    #[error("a line is longer than {MAX_LINE} bytes")]
+    LineTooLong,
+    #[error("a string is longer than {MAX_STRING} bytes")]
+    StringTooLong,
+    #[error("replies are nested deeper than {MAX_DEPTH}")]
+    TooDeep,
+}
+
+/// Redis's own `proto-max-bulk-len` may be raised; this is its greatest default times eight.
+const MAX_STRING: u64 = 4 << 30;
+const MAX_LINE: usize = 64 << 10;
+/// As deep as redis-rs 1.8 reads (`parser.rs` `MAX_RECURSE_DEPTH`).
+pub(crate) const MAX_DEPTH: usize = 100;
+
+/// Finds the end of a reply (RESP2 or RESP3) in bytes that arrive in pieces.
+///
+/// It remembers where it stands, so that a reply of a thousand elements that arrives in a hundred
+/// pieces is looked at once; and it looks at lengths only, never at the bytes of a string.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scanner {
+    /// How far the reply has been scanned, from its start.
+    position: usize,
+    /// For each aggregate that is open, how many replies are left in it.
+    open: Vec<u64>,
+}
+
+impl Scanner {
+    /// Scans `bytes`, which begin with a reply and begin alike at every call until its end was found.
+    /// Returns its length, or `None` if it is not complete.
+    ///
+    /// # Errors
+    ///
+    /// If this is no reply, or one beyond the limits. The scanner is of no use then.
+    pub(crate) fn scan(&mut self, bytes: &[u8]) -> Result<Option<usize>, BrokenFrame> {
+        loop {
+            let Some(header) = Header::read(&bytes[self.position.min(bytes.len())..])? else {
+                return Ok(None);
+            };
+            match header.body {
+                Body::None => self.position += header.length,
+                Body::String(length) => {
+                    let start = self.position + header.length;
+                    let Some(end) = bytes.get(start + length..start + length + 2) else {
+                        return Ok(None);
+                    };
+                    if end != b"\r\n" {
+                        return Err(BrokenFrame::StringEnd);
+                    }
+                    self.position = start + length + 2;
+                }
+                Body::Replies(0) => self.position += header.length,
+                Body::Replies(count) => {
+                    if self.open.len() >= MAX_DEPTH {
+                        return Err(BrokenFrame::TooDeep);
+                    }
+                    self.position += header.length;
+                    self.open.push(count);
+                    continue;
+                }
+            }
+            while let Some(left) = self.open.last_mut() {
+                *left -= 1;
+                if *left > 0 {
+                    break;
+                }
+                self.open.pop();
+            }
+            if self.open.is_empty() {
+                return Ok(Some(std::mem::take(&mut self.position)));
+            }
+        }
+    }
+
+    /// How many bytes are missing at least, of the reply that begins `bytes`.
+    pub(crate) fn missing(&self, bytes: &[u8]) -> usize {
+        let rest = &bytes[self.position.min(bytes.len())..];
+        match Header::read(rest) {
+            Ok(Some(Header { length, body: Body::String(string) })) => {
+                (length + string + 2).saturating_sub(rest.len()).max(1)
+            }
+            _ => 1,
+        }
+    }
+}
+
+/// The first line of a reply.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Header {
+    /// Of the line, with its end.
+    pub(crate) length: usize,
+    pub(crate) body: Body,
+}
+
+/// What follows the first line.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Body {
+    None,
+    /// A string of this many bytes, and a line end.
+    String(usize),
+    /// This many replies.
+    Replies(u64),
+}
+
+impl Header {
+    /// Reads the header at the start of `bytes`; `None` if it is not complete.
+    #[inline]
+    pub(crate) fn read(bytes: &[u8]) -> Result<Option<Self>, BrokenFrame> {
+        let Some(&kind) = bytes.first() else {
+            return Ok(None);
+        };
+        if !matches!(
+            kind,
+            b'+' | b'-'
+                | b':'
+                | b'$'
+                | b'*'
+                | b'_'
+                | b','
+                | b'#'
+                | b'('
+                | b'!'
+                | b'='
+                | b'%'
+                | b'~'
+                | b'>'
+                | b'|'
+        ) {
+            return Err(BrokenFrame::Kind(kind));
+        }
+        let Some(end) = line_end(&bytes[1..])? else {
+            return Ok(None);
+        };
+        let line = &bytes[1..=end];
+        let body = match kind {
+            b'$' | b'=' | b'!' => match length(line)? {
+                None => Body::None,
+                Some(length) if length > MAX_STRING => return Err(BrokenFrame::StringTooLong),
+                Some(length) => Body::String(length as usize),
+            },
+            b'*' | b'~' | b'>' => length(line)?.map_or(Body::None, Body::Replies),
+            b'%' => {
+                length(line)?.map_or(Body::None, |pairs| Body::Replies(pairs.saturating_mul(2)))
+            }
+            // The attributes, and the reply they belong to.
+            b'|' => {
+                let pairs = length(line)?.unwrap_or(0);
+                Body::Replies(pairs.saturating_mul(2).saturating_add(1))
+            }
+            _ => Body::None,
+        };
+        Ok(Some(Self { length: end + 3, body }))
+    }
+}
+
+/// Where the line ends that begins `bytes`: at the first CR with an LF behind it.
+#[inline]
+fn line_end(bytes: &[u8]) -> Result<Option<usize>, BrokenFrame> {
+    let searched = &bytes[..bytes.len().min(MAX_LINE)];
+    let is_end = |&place: &usize| searched[place] == b'\r' && bytes.get(place + 1) == Some(&b'\n');
+    match (0..searched.len()).find(is_end) {
+        None if bytes.len() > MAX_LINE => Err(BrokenFrame::LineTooLong),
+        end => Ok(end),
+    }
+}
+
+/// A length, or `None` for a negative one, which stands for nil.
+#[inline]
+fn length(line: &[u8]) -> Result<Option<u64>, BrokenFrame> {
+    let (is_negative, digits) = match line {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    if digits.is_empty() || digits.len() > 18 {
+        return Err(BrokenFrame::Length);
+    }
+    let mut number = 0;
+    for &digit in digits {
+        if !digit.is_ascii_digit() {
+            return Err(BrokenFrame::Length);
+        }
+        number = number * 10 + u64::from(digit - b'0');
+    }
+    Ok((!is_negative).then_some(number))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+//! Counters of each node, cheap enough for every request.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
+use parking_lot::Mutex;
+
+use crate::health::NodeState;
+use crate::node::Node;
+
+/// What one node was asked and answered, since it joined the topology.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NodeMetrics {
+    /// The node.
+    pub node: Node,
+    /// Whether it may be used.
+    pub state: NodeState,
+    /// Requests sent, a fragment counting as one and so each command of a pipeline.
+    pub requests: u64,
+    /// Requests that failed: I/O errors, deadlines, broken replies. A reply never is a failure.
+    pub failures: u64,
+    /// Bytes written.
+    pub bytes_sent: u64,
+    /// Bytes read.
+    pub bytes_received: u64,
+    /// Requests sent and not answered yet.
+    pub in_flight: u64,
+    /// Connections open now.
+    pub connections: u64,
+    /// How often it was ejected.
+    pub ejections: u64,
+}
+
+/// The counters of one node: the running tallies of its connections, and the sum of ended ones.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    running: Mutex<Vec<Arc<Tally>>>,
+    ended: Tally,
+    ejections: AtomicU64,
+}
+
+/// What one connection counts.
+///
+/// Only its owner writes it, so that counting is plain loads and stores on memory no other thread
+/// writes: a shared counter would cost a locked instruction, and a cache miss under load.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    requests: AtomicU64,
+    failures: AtomicU64,
+    bytes_sent: AtomicU64,
+    bytes_received: AtomicU64,
+    in_flight: AtomicU64,
+    connections: AtomicU64,
+}
+
+impl Tally {
+    pub(crate) fn sent(&self, requests: u64, bytes: usize) {
+        add(&self.requests, requests);
+        add(&self.in_flight, requests);
+        add(&self.bytes_sent, bytes as u64);
+    }
+
+    pub(crate) fn answered(&self, requests: u64, bytes: usize) {
+        subtract(&self.in_flight, requests);
+        add(&self.bytes_received, bytes as u64);
+    }
+
+    /// `abandoned` requests will get no reply.
+    pub(crate) fn failed(&self, abandoned: u64) {
+        add(&self.failures, 1);
+        subtract(&self.in_flight, abandoned);
+    }
+
+    pub(crate) fn connected(&self) {
+        add(&self.connections, 1);
+    }
+
+    pub(crate) fn disconnected(&self) {
+        subtract(&self.connections, 1);
+    }
+
+    fn absorb(&self, other: &Self) {
+        // Other connections may end at the same time.
+        self.requests.fetch_add(other.requests.load(Relaxed), Relaxed);
+        self.failures.fetch_add(other.failures.load(Relaxed), Relaxed);
+        self.bytes_sent.fetch_add(other.bytes_sent.load(Relaxed), Relaxed);
+        self.bytes_received.fetch_add(other.bytes_received.load(Relaxed), Relaxed);
+    }
+}
+
+fn add(counter: &AtomicU64, number: u64) {
+    counter.store(counter.load(Relaxed).wrapping_add(number), Relaxed);
+}
+
+fn subtract(counter: &AtomicU64, number: u64) {
+    counter.store(counter.load(Relaxed).saturating_sub(number), Relaxed);
+}
+
+impl Counters {
+    /// A tally for one connection; give it back with [`end`](Self::end).
+    pub(crate) fn begin(&self) -> Arc<Tally> {
+        let tally = Arc::new(Tally::default());
+        self.running.lock().push(Arc::clone(&tally));
+        tally
+    }
+
+    pub(crate) fn end(&self, tally: &Arc<Tally>) {
+        let mut running = self.running.lock();
+        if let Some(place) = running.iter().position(|other| Arc::ptr_eq(other, tally)) {
+            running.swap_remove(place);
+            self.ended.absorb(tally);
+        }
+    }
+
+    pub(super) fn count_ejection(&self) {
+        self.ejections.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn metrics(&self, node: Node, state: NodeState) -> NodeMetrics {
+        let running = self.running.lock();
+        let sum = |counter: fn(&Tally) -> &AtomicU64| {
+            let tallies = running.iter().map(|tally| counter(tally).load(Relaxed));
+            tallies.sum::<u64>() + counter(&self.ended).load(Relaxed)
+        };
+        NodeMetrics {
+            node,
+            state,
+            requests: sum(|tally| &tally.requests),
+            failures: sum(|tally| &tally.failures),
+            bytes_sent: sum(|tally| &tally.bytes_sent),
+            bytes_received: sum(|tally| &tally.bytes_received),
+            in_flight: sum(|tally| &tally.in_flight),
+            connections: sum(|tally| &tally.connections),
+            ejections: self.ejections.load(Relaxed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ended_connections_counted_stays() {
+        let counters = Counters::default();
+        let (first, second) = (counters.begin(), counters.begin());
+        first.connected();
+        first.sent(2, 100);
+        first.answered(1, 30);
+        first.failed(1);
+        second.sent(1, 50);
+        let metrics = || counters.metrics("h:1:1".parse().unwrap(), NodeState::Live);
+        assert_eq!((metrics().requests, metrics().in_flight, metrics().connections), (3, 1, 1));
+        first.disconnected();
+        counters.end(&first);
+        counters.end(&first);
+        let metrics = metrics();
+        assert_eq!((metrics.requests, metrics.failures, metrics.bytes_sent), (3, 1, 150));
+        assert_eq!((metrics.bytes_received, metrics.in_flight, metrics.connections), (30, 1, 0));
+    }
+}

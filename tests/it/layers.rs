@@ -1,0 +1,112 @@
+//! The import rules of the crate, held: a module uses only the modules in its row, and only front ends
+//! name the outside world.
+
+use std::fs;
+use std::path::Path;
+
+/// `(module, modules it may use)`, from the ground floor up.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("error", &[]),
+    ("node", &["error"]),
+    ("key", &["error"]),
+    ("hash", &["error"]),
+    ("protocol", &["error"]),
+    ("command", &["error"]),
+    ("distribution", &["error", "node", "hash"]),
+    ("health", &["error", "node"]),
+    ("topology", &["error", "node", "key", "hash", "distribution", "health"]),
+    ("config", &["error", "node", "key", "hash", "distribution", "health", "topology"]),
+    ("plan", &["error", "node", "protocol", "command", "topology"]),
+    (
+        "client",
+        &[
+            "error",
+            "node",
+            "key",
+            "hash",
+            "protocol",
+            "command",
+            "distribution",
+            "health",
+            "topology",
+            "config",
+            "plan",
+        ],
+    ),
+];
+
+/// The modules that do input and output. Every other one is pure.
+const FRONT_ENDS: &[&str] = &["client"];
+const IMPURE: &[&str] = &[
+    "std::net",
+    "std::thread",
+    "std::env",
+    "std::fs",
+    "std::process",
+    "std::io::stdin",
+    "redis::",
+    "rustix::",
+    "socket2::",
+];
+
+#[test]
+fn modules_import_only_from_below() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut wrong = Vec::new();
+    for (module, allowed) in LAYERS {
+        for (file, text) in sources(&src, module) {
+            let is_test = file.contains("tests");
+            let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+            let code =
+                text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
+            for (number, line) in code {
+                let mut complain =
+                    |why: String| wrong.push(format!("{file}:{}: {why}", number + 1));
+                if line.contains("crate::{") {
+                    complain("write one `use crate::module::…` line for each module".into());
+                }
+                for used in line.split("crate::").skip(1).map(first_identifier) {
+                    let is_module = used.starts_with(char::is_lowercase);
+                    if is_module && used != *module && !allowed.contains(&used) {
+                        complain(format!("`{module}` may not use `crate::{used}`"));
+                    }
+                }
+                for word in IMPURE.iter().filter(|word| line.contains(**word)) {
+                    if !FRONT_ENDS.contains(module) && !is_test {
+                        complain(format!("`{module}` is pure, but names `{word}`"));
+                    }
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_module_has_a_row() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for entry in fs::read_dir(src).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let is_known = LAYERS.iter().any(|(module, _)| *module == name);
+        assert!(is_known || ["lib", "bin", "guide"].contains(&name), "src/{name} has no row");
+    }
+}
+
+fn first_identifier(path: &str) -> &str {
+    path.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default()
+}
+
+/// Path and text of every file of `module`, which is a file or a directory of them.
+fn sources(src: &Path, module: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut todo = vec![src.join(format!("{module}.rs")), src.join(module)];
+    while let Some(path) = todo.pop() {
+        if path.is_dir() {
+            todo.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if let Ok(text) = fs::read_to_string(&path) {
+            found.push((path.display().to_string(), text));
+        }
+    }
+    found
+}
