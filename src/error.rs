@@ -1,7 +1,7 @@
 //! The crate's one error type, and the questions you may ask it.
 
-use std::error::Error;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
 /// Result of this crate's own operations.
@@ -27,7 +27,7 @@ struct Inner {
     node: Option<Arc<str>>,
     keys: Vec<Vec<u8>>,
     completed: Vec<Arc<str>>,
-    source: Option<Arc<dyn Error + Send + Sync>>,
+    io_kind: Option<io::ErrorKind>,
 }
 
 /// The kinds of [`ShardError`].
@@ -55,6 +55,9 @@ pub enum ShardErrorKind {
     Deadline,
     /// A node answered something that is not a reply to what was asked. Its connection was closed.
     Protocol,
+    /// A node refused the handshake of a new connection: the password, the protocol version or the
+    /// database. Nothing was sent to it.
+    Handshake,
     /// The connection that held a `WATCH` or a `MULTI` is gone, or its keys moved to another node;
     /// the transaction was not run.
     TransactionLost,
@@ -72,6 +75,7 @@ impl ShardErrorKind {
             Self::Node => "node failed",
             Self::Deadline => "deadline passed",
             Self::Protocol => "broken reply",
+            Self::Handshake => "node refused the handshake",
             Self::TransactionLost => "transaction lost",
         }
     }
@@ -87,7 +91,7 @@ impl ShardError {
                 node: None,
                 keys: Vec::new(),
                 completed: Vec::new(),
-                source: None,
+                io_kind: None,
             }),
         }
     }
@@ -109,8 +113,8 @@ impl ShardError {
         self.map(|inner| inner.completed = nodes)
     }
 
-    pub(crate) fn with_source(self, source: impl Error + Send + Sync + 'static) -> Self {
-        self.map(|inner| inner.source = Some(Arc::new(source)))
+    pub(crate) fn with_io_kind(self, kind: io::ErrorKind) -> Self {
+        self.map(|inner| inner.io_kind = Some(kind))
     }
 
     fn map(mut self, change: impl FnOnce(&mut Inner)) -> Self {
@@ -143,7 +147,17 @@ impl ShardError {
         self.inner.completed.iter().map(AsRef::as_ref)
     }
 
-    /// What happened, without the node and without the source.
+    /// The kind of the I/O error behind this one, if there is one: `ConnectionRefused`, `TimedOut` ….
+    pub fn io_kind(&self) -> Option<io::ErrorKind> {
+        self.inner.io_kind
+    }
+
+    /// Whether the request itself is at fault, and not a node.
+    pub(crate) fn is_about_the_request(&self) -> bool {
+        matches!(self.kind(), ShardErrorKind::CrossShard | ShardErrorKind::Unroutable)
+    }
+
+    /// What happened, without the node.
     pub fn message(&self) -> &str {
         &self.inner.message
     }
@@ -169,33 +183,29 @@ impl fmt::Debug for ShardError {
         if let Some(node) = &self.inner.node {
             debug.field("node", node);
         }
-        if let Some(source) = &self.inner.source {
-            debug.field("source", source);
+        if let Some(kind) = &self.inner.io_kind {
+            debug.field("io_kind", kind);
         }
         debug.finish_non_exhaustive()
     }
 }
 
-impl Error for ShardError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.inner.source.as_deref().map(|source| source as &(dyn Error + 'static))
-    }
-}
+/// It has no source: what an operating system or a server said is part of the message, because loggers
+/// print that and nothing else.
+impl std::error::Error for ShardError {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_message_names_the_node_and_leaves_the_source_to_the_reporter() {
-        let cause =
-            std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "connection refused");
+    fn a_message_names_the_node() {
         let error = ShardError::new(ShardErrorKind::Node, "cannot connect to 10.0.0.1:6379")
             .with_node("server1")
-            .with_source(cause);
+            .with_io_kind(io::ErrorKind::ConnectionRefused);
         assert_eq!(error.to_string(), "node 'server1': cannot connect to 10.0.0.1:6379");
-        assert_eq!(error.source().unwrap().to_string(), "connection refused");
         assert_eq!(error.node(), Some("server1"));
+        assert_eq!(error.io_kind(), Some(io::ErrorKind::ConnectionRefused));
     }
 
     #[test]

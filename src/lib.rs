@@ -19,8 +19,16 @@ mod health;
 mod topology;
 // Floor 4: one request.
 mod plan;
+// Floor 5: the front ends.
+#[cfg(feature = "redis")]
+mod client;
 
 // The public interface is:
+#[cfg(feature = "redis")]
+pub use client::{
+    ConnectMode, IntoTopology, NodeConfig, NodeConnection, PartialFailure, ShardedClient,
+    ShardedClientBuilder, ShardedConnection, ShardedPubSub,
+};
 pub use command::{Blocking, CommandRule, CommandTable, Gather, KeySpec};
 pub use distribution::{Distribution, DistributionKind, NodeOrder, NodeSet, Point, Ring, RingNode};
 pub use error::{Result, ShardError, ShardErrorKind};
@@ -28,4 +36,6 @@ pub use hash::{CharSign, HashFn, HashKind, NutcrackerHash};
 pub use health::{EjectMode, EjectPolicy, NodeState};
 pub use key::HashTag;
 pub use node::{Address, Node, NodeId, Weight};
+#[cfg(feature = "redis")]
+pub use redis;
 pub use topology::{Event, Move, Movement, NodeMetrics, Router, Topology};

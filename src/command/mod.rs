@@ -11,6 +11,7 @@ mod lookup;
 mod rule;
 mod sort;
 mod table;
+mod waiting;
 
 pub(crate) use keys::Keys;
 pub(crate) use keys::Units;
@@ -25,3 +26,4 @@ pub(crate) use rule::LocalReply;
 pub(crate) use rule::SessionCommand;
 pub(crate) use rule::Special;
 pub(crate) use rule::TransactionCommand;
+pub(crate) use waiting::Waiting;

@@ -10,10 +10,8 @@ pub(crate) trait Reply: Sized {
     fn integer(number: i64) -> Self;
     fn array(elements: Vec<Self>) -> Self;
     fn map(pairs: Vec<(Self, Self)>) -> Self;
-    fn string(bytes: &[u8]) -> Self;
 
     fn is_error(&self) -> bool;
-    fn is_nil(&self) -> bool;
     fn as_integer(&self) -> Option<i64>;
     /// The elements of an array or a set, and of a map one behind the other.
     fn into_elements(self) -> Option<Vec<Self>>;

@@ -13,12 +13,12 @@ pub(crate) fn unroutable(why: Unroutable, router: &Router) -> ShardError {
     }
 }
 
-pub(super) fn ejected(node: NodeId, router: &Router) -> ShardError {
+pub(crate) fn ejected(node: NodeId, router: &Router) -> ShardError {
     ShardError::new(ShardErrorKind::Ejected, "ejected after repeated failures, nothing was sent")
         .with_node(router.node(node).shared_name().clone())
 }
 
-pub(super) fn no_live_node() -> ShardError {
+pub(crate) fn no_live_node() -> ShardError {
     ShardError::new(ShardErrorKind::NoLiveNode, "every node is ejected, nothing was sent")
 }
 
@@ -30,7 +30,7 @@ pub(crate) fn cross_shard(
     router: &Router,
 ) -> ShardError {
     let place = |(key, node): (&[u8], NodeId)| {
-        format!("\"{}\" is on '{}'", key.escape_ascii(), router.node(node).name())
+        format!("\"{}\" is on '{}'", key.escape_ascii(), router.node(node).name().escape_debug())
     };
     ShardError::new(
         ShardErrorKind::CrossShard,
@@ -59,7 +59,7 @@ pub(super) fn foreign_pattern(
              of others; give both one hash tag",
             command.escape_ascii(),
             key.escape_ascii(),
-            router.node(node).name(),
+            router.node(node).name().escape_debug(),
             pattern.escape_ascii()
         ),
     )

@@ -52,7 +52,7 @@ pub(crate) fn scatter(args: &[&[u8]], rule: &CommandRule, router: &Router) -> Re
     match rule.fan_out() {
         FanOut::OneNode => one_node(args, rule, router).map(Plan::One),
         FanOut::ByKey(gather) => match rule.units_of(args) {
-            Ok(units) => Split::new(args, units, gather, router),
+            Ok(units) => Split::plan(args, units, gather, router),
             Err(_) => designated(router).map(Plan::One),
         },
         FanOut::AllNodes(gather) => {
@@ -72,8 +72,12 @@ fn any_live(router: &Router) -> Result<()> {
     router.live_nodes().next().map(drop).ok_or_else(no_live_node)
 }
 
-/// The one node that owns all keys of the request.
-fn one_node(args: &[&[u8]], rule: &CommandRule, router: &Router) -> Result<NodeId> {
+/// The one node that owns all keys of the request `args`.
+///
+/// # Errors
+///
+/// As [`scatter`].
+pub(crate) fn one_node(args: &[&[u8]], rule: &CommandRule, router: &Router) -> Result<NodeId> {
     let Ok(Keys { places, patterns }) = rule.keys_of(args) else {
         return designated(router);
     };

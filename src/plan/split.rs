@@ -37,7 +37,7 @@ impl Split {
     /// # Errors
     ///
     /// No live node; or the one node of the request is ejected and keeps its keys.
-    pub(super) fn new(
+    pub(super) fn plan(
         args: &[&[u8]],
         units: Units,
         gather: Gather,
@@ -161,7 +161,7 @@ mod tests {
         }
         args.push(b"tail");
         let units = Units { first: 1, step: 3, count: 9 };
-        let Plan::Split(split) = Split::new(&args, units, Gather::First, &router).unwrap() else {
+        let Plan::Split(split) = Split::plan(&args, units, Gather::First, &router).unwrap() else {
             panic!("nine keys on one node");
         };
         let mut seen: Vec<u32> = Vec::new();

@@ -73,12 +73,20 @@ impl Topology {
 
     /// The same topology with another hash function. Keys move.
     pub fn with_hash(self, hash: impl HashFn + 'static) -> Self {
-        Self { hash: Arc::new(hash), ..self }
+        self.with_shared_hash(Arc::new(hash))
+    }
+
+    pub(crate) fn with_shared_hash(self, hash: Arc<dyn HashFn>) -> Self {
+        Self { hash, ..self }
     }
 
     /// The same topology with another distribution. Keys move.
     pub fn with_distribution(self, distribution: impl Distribution + 'static) -> Self {
-        Self { distribution: Arc::new(distribution), ..self }
+        self.with_shared_distribution(Arc::new(distribution))
+    }
+
+    pub(crate) fn with_shared_distribution(self, distribution: Arc<dyn Distribution>) -> Self {
+        Self { distribution, ..self }
     }
 
     /// The same topology with a hash tag. Keys that hold one move.

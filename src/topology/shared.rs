@@ -232,6 +232,16 @@ impl<E: PartialEq> SharedTopology<E> {
         Some(Event::ProbeFailed { node: name, retry_in })
     }
 
+    /// Puts an ejected node back without a probe, because there is nobody to probe it.
+    pub(crate) fn cancel_ejection(&self, member: &Member<E>) -> Option<Event> {
+        let mut control = self.control.lock();
+        let node = control.place_of(member)?;
+        control.health[node.index()] = NodeHealth::new();
+        member.epoch.fetch_add(1, Relaxed);
+        self.publish(&mut control);
+        Some(Event::FailedOpen { node: Arc::clone(&member.name) })
+    }
+
     /// Puts `topology` in place of the present one. Requests under way end on the old snapshot.
     pub(crate) fn replace(&self, topology: Topology, endpoints: Vec<E>) -> (Movement, Event) {
         let router = topology.router();

@@ -32,16 +32,8 @@ impl Reply for Toy {
         Self::Map(pairs)
     }
 
-    fn string(bytes: &[u8]) -> Self {
-        Self::String(bytes.to_vec())
-    }
-
     fn is_error(&self) -> bool {
         matches!(self, Error(_))
-    }
-
-    fn is_nil(&self) -> bool {
-        *self == Self::Nil
     }
 
     fn as_integer(&self) -> Option<i64> {
@@ -64,7 +56,7 @@ impl Reply for Toy {
 }
 
 fn text(text: &str) -> Toy {
-    Toy::string(text.as_bytes())
+    Toy::String(text.as_bytes().to_vec())
 }
 
 fn numbers(numbers: &[i64]) -> Toy {

@@ -9,7 +9,10 @@ mod scanner;
 
 pub(crate) use encode::write_array_header;
 pub(crate) use encode::write_bulk_string;
-pub(crate) use request::RequestError;
 pub(crate) use request::request;
+pub(crate) use scanner::Body;
 pub(crate) use scanner::BrokenFrame;
+pub(crate) use scanner::Header;
 pub(crate) use scanner::Scanner;
+#[cfg(test)]
+pub(crate) use scanner::tests::replies;

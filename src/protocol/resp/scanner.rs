@@ -195,4 +195,4 @@ fn length(line: &[u8]) -> Result<Option<u64>, BrokenFrame> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

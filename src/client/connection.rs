@@ -1,0 +1,389 @@
+//! `redis::Connection`'s twin.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use redis::Arg;
+use redis::Cmd;
+use redis::ConnectionLike;
+use redis::ErrorKind;
+use redis::PushInfo;
+use redis::RedisError;
+use redis::RedisResult;
+use redis::Value;
+
+use super::dispatch::Source;
+use super::flight::Flight;
+use super::links::Failure;
+use super::links::Links;
+use super::links::Patience;
+use super::node_connection::NodeConnection;
+use super::options::ConnectMode;
+use super::pubsub::ShardedPubSub;
+use super::shared::Shared;
+use super::transaction::Transaction;
+use crate::command::Blocking;
+use crate::command::Found;
+use crate::error::ShardError;
+use crate::error::ShardErrorKind;
+use crate::node::Node;
+use crate::node::NodeId;
+use crate::plan::unroutable;
+use crate::topology::Router;
+
+/// A connection to all nodes: [`redis::Connection`] with the keys spread.
+///
+/// Everything that redis-rs builds on [`ConnectionLike`] works: [`Commands`](redis::Commands),
+/// [`TypedCommands`](redis::TypedCommands), pipelines, [`redis::transaction`], `redis::Script`, the scan
+/// iterators, r2d2. The guide says command by command what happens on several nodes.
+///
+/// It holds at most one socket a node, opened when it is needed and again after a failure; what was set
+/// on the connection (`SELECT`, `AUTH`, `CLIENT SETNAME` …) is set on every new socket too.
+///
+/// # Examples
+///
+/// ```no_run
+/// use redis::Commands;
+/// use shardwright::ShardedClient;
+///
+/// let client = ShardedClient::open("redis://10.0.0.1:6379,redis://10.0.0.2:6379")?;
+/// let mut connection = client.get_connection()?;
+/// let _: () = connection.mset(&[("a", 1), ("b", 2), ("c", 3)])?;
+/// let values: Vec<i64> = connection.mget(&["c", "a", "b"])?;
+/// assert_eq!(values, [3, 1, 2]);
+/// # Ok::<(), redis::RedisError>(())
+/// ```
+pub struct ShardedConnection {
+    pub(super) links: Links,
+    pub(super) transaction: Transaction,
+    pub(super) flights: VecDeque<Flight>,
+    read_timeout: Timeout,
+    write_timeout: Timeout,
+    database: i64,
+    /// Counts the requests that may start at any node.
+    pub(super) turn: u64,
+}
+
+/// A timeout that can be set through a shared reference, in nanoseconds; 0 is none.
+#[derive(Debug, Default)]
+pub(super) struct Timeout(AtomicU64);
+
+impl Timeout {
+    pub(super) fn set(&self, timeout: Option<Duration>) -> RedisResult<()> {
+        if timeout == Some(Duration::ZERO) {
+            let what = "cannot set a 0 duration timeout";
+            return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, what).into());
+        }
+        let nanoseconds =
+            timeout.map_or(0, |timeout| u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX));
+        self.0.store(nanoseconds, Relaxed);
+        Ok(())
+    }
+
+    #[inline]
+    pub(super) fn get(&self) -> Option<Duration> {
+        match self.0.load(Relaxed) {
+            0 => None,
+            nanoseconds => Some(Duration::from_nanos(nanoseconds)),
+        }
+    }
+}
+
+impl ShardedConnection {
+    /// Opens what the connect mode wants open. `limit` bounds the whole.
+    pub(super) fn open(shared: Arc<Shared>, limit: Option<Duration>) -> RedisResult<Self> {
+        let mode = shared.options.connect_mode;
+        let mut connection = Self::unopened(shared);
+        match mode {
+            ConnectMode::Lazy => {}
+            ConnectMode::Any => connection.connect_any(limit)?,
+            ConnectMode::All => connection.connect_all(limit)?,
+        }
+        Ok(connection)
+    }
+
+    pub(super) fn unopened(shared: Arc<Shared>) -> Self {
+        let read_timeout = Timeout::default();
+        let turn = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0);
+        let _ = read_timeout.set(shared.options.timeout.filter(|timeout| !timeout.is_zero()));
+        let links = Links::new(shared);
+        let database = links.database();
+        Self {
+            links,
+            transaction: Transaction::default(),
+            flights: VecDeque::new(),
+            read_timeout,
+            write_timeout: Timeout::default(),
+            database,
+            turn,
+        }
+    }
+
+    fn connect_any(&mut self, limit: Option<Duration>) -> RedisResult<()> {
+        let nodes: Vec<_> = self.router().live_nodes().collect();
+        let start = self.next_turn(nodes.len());
+        let mut first_failure = None;
+        for offset in 0..nodes.len() {
+            let node = nodes[(start + offset) % nodes.len()];
+            match self.links.connect(&[node], limit).pop() {
+                Some(failure) => first_failure = first_failure.or(Some(failure)),
+                None => return Ok(()),
+            }
+        }
+        match first_failure {
+            Some(failure) => Err(failure.into()),
+            None => {
+                Err(ShardError::new(ShardErrorKind::NoLiveNode, "every node is ejected").into())
+            }
+        }
+    }
+
+    fn connect_all(&mut self, limit: Option<Duration>) -> RedisResult<()> {
+        let nodes: Vec<_> = self.router().live_nodes().collect();
+        match self.links.connect(&nodes, limit).into_iter().next() {
+            Some(failure) => Err(failure.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// The place to start at among `count`, another one each time.
+    pub(super) fn next_turn(&mut self, count: usize) -> usize {
+        self.turn = self.turn.wrapping_add(1);
+        (self.turn % count.max(1) as u64) as usize
+    }
+
+    /// Bounds every further request as a whole, from the first connection it needs to its last reply,
+    /// in place of the client's own timeout; `None` waits for ever.
+    ///
+    /// redis-rs bounds each reply, so that a pipeline of twenty commands may take twenty times as long;
+    /// here it is the request.
+    ///
+    /// # Errors
+    ///
+    /// For a timeout of zero.
+    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> RedisResult<()> {
+        self.read_timeout.set(timeout)
+    }
+
+    /// Bounds every further request as [`set_read_timeout`](Self::set_read_timeout) does; the shorter of
+    /// both counts, since writing and reading overlap here.
+    ///
+    /// # Errors
+    ///
+    /// For a timeout of zero.
+    pub fn set_write_timeout(&self, timeout: Option<Duration>) -> RedisResult<()> {
+        self.write_timeout.set(timeout)
+    }
+
+    /// Sends the RESP3 push messages of all nodes to `sender`. They are read together with replies, so
+    /// they arrive when the connection is used. A message does not say which node it is from.
+    pub fn set_push_sender(&mut self, sender: Sender<PushInfo>) {
+        self.links.set_push_sender(sender);
+    }
+
+    /// Begins to listen to channels; see [`ShardedPubSub`].
+    pub fn as_pubsub(&mut self) -> ShardedPubSub<'_> {
+        ShardedPubSub::new(self)
+    }
+
+    /// The nodes, by id.
+    pub fn nodes(&self) -> &[Node] {
+        self.router().nodes()
+    }
+
+    /// Which node owns which key, as this connection sees it now.
+    pub fn router(&self) -> &Router {
+        self.links.router()
+    }
+
+    /// Runs `use_it` on a connection to the node `name` alone: commands go there whatever their keys are.
+    ///
+    /// # Errors
+    ///
+    /// [`Configuration`](ShardErrorKind::Configuration) if there is no node of that name, and what
+    /// `use_it` answers.
+    pub fn on_node<T>(
+        &mut self,
+        name: &str,
+        use_it: impl FnOnce(&mut NodeConnection<'_>) -> RedisResult<T>,
+    ) -> RedisResult<T> {
+        self.prepare();
+        let node = self.router().id_of(name).ok_or_else(|| {
+            ShardError::configuration(format!("there is no node named \"{name}\""))
+        })?;
+        use_it(&mut NodeConnection::new(self, node))
+    }
+
+    /// Runs `use_it` on a connection to the node that owns `key` alone.
+    ///
+    /// # Errors
+    ///
+    /// If the key has no node at the moment, and what `use_it` answers.
+    pub fn on_key<T>(
+        &mut self,
+        key: impl redis::ToRedisArgs,
+        use_it: impl FnOnce(&mut NodeConnection<'_>) -> RedisResult<T>,
+    ) -> RedisResult<T> {
+        self.prepare();
+        let key = key.to_redis_args().concat();
+        let router = self.router();
+        let node = router.route(&key).map_err(|why| unroutable(why, router))?;
+        use_it(&mut NodeConnection::new(self, node))
+    }
+
+    /// Runs `use_it` on a connection to each node in turn that is not ejected. One that fails does not
+    /// keep the others from it.
+    pub fn on_all<T>(
+        &mut self,
+        mut use_it: impl FnMut(&mut NodeConnection<'_>) -> RedisResult<T>,
+    ) -> Vec<(Node, RedisResult<T>)> {
+        self.prepare();
+        let nodes: Vec<_> = self.router().live_nodes().collect();
+        let each = nodes.into_iter().map(|node| {
+            let description = self.router().node(node).clone();
+            (description, use_it(&mut NodeConnection::new(self, node)))
+        });
+        each.collect()
+    }
+
+    /// Follows the topology and takes home what [`send_packed_command`](Self::send_packed_command) left
+    /// on its way.
+    #[inline]
+    pub(super) fn prepare(&mut self) {
+        if !self.flights.is_empty() {
+            self.land_all();
+        }
+        self.links.refresh();
+    }
+
+    /// How long a request may take.
+    #[inline]
+    pub(super) fn patience(&self) -> Patience {
+        let limit = match (self.read_timeout.get(), self.write_timeout.get()) {
+            (Some(read), Some(write)) => Some(read.min(write)),
+            (read, write) => read.or(write),
+        };
+        Patience { limit, is_blocking: false }
+    }
+
+    /// The node of a request that has one key at a fixed place, which is nearly every request, and
+    /// whether it only reads. Nothing is copied or collected to find it.
+    #[inline]
+    fn route_only_key(&self, command: &Cmd) -> Option<(bool, Result<NodeId, ShardError>)> {
+        let mut args = command.args_iter();
+        let Some(Arg::Simple(name)) = args.next() else {
+            return None;
+        };
+        let table = &self.links.shared().options.table;
+        let first = args.clone().next();
+        let Found::Rule(rule) = table.find(name, || simple(first)) else {
+            return None;
+        };
+        if rule.blocking_time() != Blocking::No {
+            return None;
+        }
+        let key = simple(args.nth(rule.only_key()? - 1))?;
+        let router = self.links.router();
+        Some((rule.is_read_only(), router.route(key).map_err(|why| unroutable(why, router))))
+    }
+}
+
+fn simple(argument: Option<Arg<&[u8]>>) -> Option<&[u8]> {
+    match argument {
+        Some(Arg::Simple(argument)) => Some(argument),
+        _ => None,
+    }
+}
+
+pub(super) fn empty_command() -> RedisError {
+    RedisError::from((ErrorKind::Client, "empty command"))
+}
+
+impl ConnectionLike for ShardedConnection {
+    fn req_command(&mut self, command: &Cmd) -> RedisResult<Value> {
+        self.prepare();
+        if self.transaction.is_idle()
+            && !command.is_no_response()
+            && let Some((is_read_only, node)) = self.route_only_key(command)
+        {
+            let reply = node.map_err(Failure::from).and_then(|node| {
+                let mut bytes = self.links.buffer();
+                command.write_packed_command(&mut bytes);
+                self.links.ask_one(node, bytes, self.patience())
+            });
+            return reply.or_else(|failure| self.instead_of(failure, is_read_only));
+        }
+        self.execute(Source::Command(command))
+    }
+
+    fn req_packed_command(&mut self, bytes: &[u8]) -> RedisResult<Value> {
+        self.prepare();
+        self.execute(Source::Packed(bytes))
+    }
+
+    fn req_packed_commands(
+        &mut self,
+        bytes: &[u8],
+        offset: usize,
+        count: usize,
+    ) -> RedisResult<Vec<Value>> {
+        self.prepare();
+        if offset == 0 {
+            self.execute_pipeline(bytes, count)
+        } else {
+            self.execute_atomic(bytes, offset, count)
+        }
+    }
+
+    fn get_db(&self) -> i64 {
+        self.database
+    }
+
+    /// Whether a node is live; no request is sent, so a dead node does not make a pool throw its
+    /// connections away.
+    fn check_connection(&mut self) -> bool {
+        self.prepare();
+        self.is_open()
+    }
+
+    /// Whether a node is live. Links that broke are opened again when they are needed, so there is nothing
+    /// that a new connection would do better.
+    fn is_open(&self) -> bool {
+        self.router().live_nodes().next().is_some()
+    }
+}
+
+impl redis::PubSubCommands for ShardedConnection {
+    fn subscribe<C, F, U>(&mut self, channels: C, func: F) -> RedisResult<U>
+    where
+        F: FnMut(redis::Msg) -> redis::ControlFlow<U>,
+        C: redis::ToRedisArgs,
+    {
+        let mut pubsub = self.as_pubsub();
+        pubsub.subscribe(channels)?;
+        pubsub.run(func)
+    }
+
+    fn psubscribe<P, F, U>(&mut self, patterns: P, func: F) -> RedisResult<U>
+    where
+        F: FnMut(redis::Msg) -> redis::ControlFlow<U>,
+        P: redis::ToRedisArgs,
+    {
+        let mut pubsub = self.as_pubsub();
+        pubsub.psubscribe(patterns)?;
+        pubsub.run(func)
+    }
+}
+
+impl std::fmt::Debug for ShardedConnection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ShardedConnection")
+            .field("nodes", &self.nodes())
+            .field("database", &self.database)
+            .finish_non_exhaustive()
+    }
+}

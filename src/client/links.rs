@@ -1,0 +1,532 @@
+//! The links of one connection: one to each node, opened when needed, and requests over them.
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+use std::time::Instant;
+
+use redis::ErrorKind;
+use redis::PushInfo;
+use redis::RedisError;
+use redis::Value;
+
+use super::clock;
+use super::clock::Deadline;
+use super::endpoint::Endpoint;
+use super::session::Session;
+use super::shared::Shared;
+use super::wire::Job;
+use super::wire::Link;
+use super::wire::WireError;
+use super::wire::exchange;
+use crate::error::ShardError;
+use crate::error::ShardErrorKind;
+use crate::health::Incident;
+use crate::node::NodeId;
+use crate::topology::Member;
+use crate::topology::Router;
+use crate::topology::Snapshot;
+use crate::topology::Tally;
+
+/// One connection's links, and what is said on them.
+#[derive(Debug)]
+pub(crate) struct Links {
+    shared: Arc<Shared>,
+    snapshot: Arc<Snapshot<Endpoint>>,
+    /// By node id.
+    slots: Vec<Slot>,
+    session: Session,
+    /// Buffers to write into.
+    spare: Vec<Vec<u8>>,
+    push_sender: Option<Sender<PushInfo>>,
+}
+
+/// The place of the link to one node.
+#[derive(Debug)]
+struct Slot {
+    member: Arc<Member<Endpoint>>,
+    tally: Arc<Tally>,
+    link: Option<Link>,
+}
+
+/// How long a request may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    pub(crate) limit: Option<Duration>,
+    /// The server itself may wait: running out of time says nothing about the node.
+    pub(crate) is_blocking: bool,
+}
+
+/// What one node is asked: `requests` requests, as bytes.
+#[derive(Debug)]
+pub(crate) struct Ask {
+    pub(crate) node: NodeId,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) requests: usize,
+}
+
+/// What a node made of what it was asked.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) node: NodeId,
+    /// All its replies; if it failed, those it gave before.
+    pub(crate) replies: Vec<Value>,
+    pub(crate) failure: Option<Failure>,
+}
+
+/// Why a node did not answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    pub(crate) error: ShardError,
+    /// What redis-rs calls it, where that is more than the error's own kind says.
+    pub(crate) kind: Option<ErrorKind>,
+}
+
+impl Failure {
+    pub(crate) fn with_keys(self, keys: Vec<Vec<u8>>) -> Self {
+        Self { error: self.error.with_keys(keys), ..self }
+    }
+}
+
+impl From<ShardError> for Failure {
+    fn from(error: ShardError) -> Self {
+        Self { error, kind: None }
+    }
+}
+
+impl From<Failure> for RedisError {
+    fn from(failure: Failure) -> Self {
+        match failure.kind {
+            Some(kind) => {
+                Self::from((kind, failure.error.kind().as_str(), failure.error.to_string()))
+            }
+            None => failure.error.into(),
+        }
+    }
+}
+
+impl Links {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        let snapshot = shared.topology.current();
+        let slots = snapshot.members().iter().map(Slot::new).collect();
+        Self {
+            shared,
+            snapshot,
+            slots,
+            session: Session::default(),
+            spare: Vec::new(),
+            push_sender: None,
+        }
+    }
+
+    /// Follows the topology: links to nodes that stay are kept, those to nodes that went are closed.
+    #[inline]
+    pub(crate) fn refresh(&mut self) {
+        if self.shared.topology.generation() != self.snapshot.generation() {
+            self.follow();
+        }
+    }
+
+    #[cold]
+    fn follow(&mut self) {
+        self.snapshot = self.shared.topology.current();
+        let mut old = std::mem::take(&mut self.slots);
+        let slot = |member: &Arc<Member<Endpoint>>| match old
+            .iter()
+            .position(|slot| slot.member.id() == member.id())
+        {
+            Some(place) => old.swap_remove(place),
+            None => Slot::new(member),
+        };
+        self.slots = self.snapshot.members().iter().map(slot).collect();
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    #[inline]
+    pub(crate) fn router(&self) -> &Router {
+        self.snapshot.router()
+    }
+
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    pub(crate) fn session_mut(&mut self) -> &mut Session {
+        &mut self.session
+    }
+
+    pub(crate) fn set_push_sender(&mut self, sender: Sender<PushInfo>) {
+        self.push_sender = Some(sender);
+    }
+
+    /// A buffer to write a request into.
+    #[inline]
+    pub(crate) fn buffer(&mut self) -> Vec<u8> {
+        self.spare.pop().unwrap_or_default()
+    }
+
+    /// Takes a buffer back, unless it has grown out of proportion.
+    #[inline]
+    fn recycle(&mut self, mut buffer: Vec<u8>) {
+        const LARGEST: usize = 256 << 10;
+        if buffer.capacity() <= LARGEST && self.spare.len() < self.slots.len() {
+            buffer.clear();
+            self.spare.push(buffer);
+        }
+    }
+
+    /// The serial number of the link to `node`, if it is open.
+    pub(crate) fn link_serial(&self, node: NodeId) -> Option<u64> {
+        self.slots.get(node.index())?.link.as_ref().map(Link::serial)
+    }
+
+    /// Whether the link to `node` is still the one with this serial number, and may be used.
+    pub(crate) fn holds(&mut self, node: NodeId, serial: u64) -> bool {
+        let Some(slot) = self.slots.get_mut(node.index()) else {
+            return false;
+        };
+        slot.close_if_unusable(clock::now());
+        slot.link.as_ref().is_some_and(|link| link.serial() == serial)
+    }
+
+    /// The node whose member has this id now.
+    pub(crate) fn node_of_member(&self, member: u64) -> Option<NodeId> {
+        let place = self.slots.iter().position(|slot| slot.member.id() == member);
+        place.and_then(NodeId::new)
+    }
+
+    /// The id of the member that `node` is now.
+    pub(crate) fn member_of_node(&self, node: NodeId) -> u64 {
+        self.slots[node.index()].member.id()
+    }
+
+    /// The database that the first node's URL names.
+    pub(crate) fn database(&self) -> i64 {
+        let first = self.slots.first();
+        first.map_or(0, |slot| slot.member.endpoint().info().redis_settings().db())
+    }
+
+    /// The nodes that links are open to.
+    pub(crate) fn open_nodes(&self) -> impl Iterator<Item = NodeId> {
+        let slots = self.slots.iter().enumerate();
+        slots.filter(|(_, slot)| slot.link.is_some()).filter_map(|(index, _)| NodeId::new(index))
+    }
+
+    /// Closes the link to `node`, if it is open.
+    pub(crate) fn close(&mut self, node: NodeId) {
+        if let Some(slot) = self.slots.get_mut(node.index()) {
+            slot.close();
+        }
+    }
+
+    /// Sends one request and waits for its reply.
+    ///
+    /// # Errors
+    ///
+    /// If the node could not be reached or did not answer; its link is closed then.
+    #[inline]
+    pub(crate) fn ask_one(
+        &mut self,
+        node: NodeId,
+        bytes: Vec<u8>,
+        patience: Patience,
+    ) -> Result<Value, Failure> {
+        let now = clock::now();
+        let deadline = Deadline::after(now, patience.limit);
+        let slot = &mut self.slots[node.index()];
+        slot.close_if_unusable(now);
+        let Some(link) = &mut slot.link else {
+            return self.ask_one_slowly(node, bytes, patience);
+        };
+        let epoch = slot.member.epoch();
+        slot.tally.sent(1, bytes.len());
+        let push_sender = &self.push_sender;
+        let mut on_push = |push| forward(push_sender.as_ref(), push);
+        let outcome =
+            link.send(&bytes, 1, deadline).and_then(|()| link.receive(deadline, &mut on_push));
+        let result = match outcome {
+            Ok((reply, length)) => {
+                slot.tally.answered(1, length);
+                self.shared.observe(&slot.member, epoch, Incident::Reply);
+                Ok(reply)
+            }
+            Err(error) => {
+                slot.close();
+                slot.tally.failed(1);
+                let incident = incident(&error, Phase::Talking, patience);
+                self.shared.observe(&slot.member, epoch, incident);
+                Err(failure_of(&slot.member, error, Phase::Talking, deadline))
+            }
+        };
+        self.recycle(bytes);
+        result
+    }
+
+    #[cold]
+    fn ask_one_slowly(
+        &mut self,
+        node: NodeId,
+        bytes: Vec<u8>,
+        patience: Patience,
+    ) -> Result<Value, Failure> {
+        let mut answers = self.ask(vec![Ask { node, bytes, requests: 1 }], patience);
+        let mut answer = answers.pop().expect("each ask has an answer");
+        match answer.failure {
+            Some(failure) => Err(failure),
+            None => Ok(answer.replies.pop().expect("a job that is finished has all its replies")),
+        }
+    }
+
+    /// Opens the links to `nodes` at the same time, within `limit`. Returns the failures.
+    pub(crate) fn connect(&mut self, nodes: &[NodeId], limit: Option<Duration>) -> Vec<Failure> {
+        let patience = Patience { limit, is_blocking: false };
+        let ask = |&node: &NodeId| Ask { node, bytes: Vec::new(), requests: 0 };
+        let answers = self.ask(nodes.iter().map(ask).collect(), patience);
+        answers.into_iter().filter_map(|answer| answer.failure).collect()
+    }
+
+    /// Writes to `node` without waiting for the replies, which [`receive`](Self::receive) reads.
+    pub(crate) fn send(
+        &mut self,
+        node: NodeId,
+        bytes: &[u8],
+        requests: usize,
+        patience: Patience,
+    ) -> Result<(), Failure> {
+        let now = clock::now();
+        if self.slots[node.index()].link.is_none()
+            && let Some(failure) = self.connect(&[node], patience.limit).pop()
+        {
+            return Err(failure);
+        }
+        let deadline = Deadline::after(now, patience.limit);
+        let slot = &mut self.slots[node.index()];
+        let Some(link) = &mut slot.link else {
+            return Ok(());
+        };
+        slot.tally.sent(requests as u64, bytes.len());
+        let outcome = link.send(bytes, requests, deadline);
+        outcome.map_err(|error| self.hang_up(node, error, deadline, patience))
+    }
+
+    /// Reads the next reply that `node` owes.
+    pub(crate) fn receive(&mut self, node: NodeId, patience: Patience) -> Result<Value, Failure> {
+        let deadline = Deadline::after(clock::now(), patience.limit);
+        let slot = &mut self.slots[node.index()];
+        let Some(link) = &mut slot.link else {
+            let what = "the connection that owed the reply is closed";
+            let error = ShardError::new(ShardErrorKind::Node, what)
+                .with_io_kind(std::io::ErrorKind::NotConnected)
+                .with_node(Arc::clone(slot.member.name()));
+            return Err(error.into());
+        };
+        let push_sender = &self.push_sender;
+        match link.receive(deadline, &mut |push| forward(push_sender.as_ref(), push)) {
+            Ok((reply, length)) => {
+                slot.tally.answered(1, length);
+                Ok(reply)
+            }
+            Err(error) => Err(self.hang_up(node, error, deadline, patience)),
+        }
+    }
+
+    /// What is said of a reply that was owed by a node that is no longer in the topology.
+    pub(crate) fn gone(&self) -> Failure {
+        let message = "the node that owed the reply was removed from the topology";
+        ShardError::new(ShardErrorKind::Node, message).into()
+    }
+
+    fn hang_up(
+        &mut self,
+        node: NodeId,
+        error: WireError,
+        deadline: Deadline,
+        patience: Patience,
+    ) -> Failure {
+        let slot = &mut self.slots[node.index()];
+        slot.close();
+        slot.tally.failed(1);
+        let incident = incident(&error, Phase::Talking, patience);
+        self.shared.observe(&slot.member, slot.member.epoch(), incident);
+        failure_of(&slot.member, error, Phase::Talking, deadline)
+    }
+
+    /// Asks several nodes at the same time; the answers come in the order of `asks`. One deadline bounds
+    /// the whole, and a node that fails costs the others nothing.
+    pub(crate) fn ask(&mut self, asks: Vec<Ask>, patience: Patience) -> Vec<Answer> {
+        let now = clock::now();
+        let deadline = Deadline::after(now, patience.limit);
+        let options = &self.shared.options;
+        let connect_limit = options.connect_timeout.or(options.timeout);
+        let connect_by = Deadline::after(now, connect_limit).or_earlier(deadline);
+        let mut asked = Vec::with_capacity(asks.len());
+        let mut jobs = Vec::with_capacity(asks.len());
+        for Ask { node, bytes, requests } in asks {
+            let slot = &mut self.slots[node.index()];
+            asked.push(Asked { node, epoch: slot.member.epoch(), requests });
+            slot.tally.sent(requests as u64, 0);
+            jobs.push(match slot.take(now) {
+                Some(link) => Job::on(link, bytes, requests),
+                None => {
+                    let info = slot.member.endpoint().info().clone();
+                    Job::connecting(info, self.session.clone(), connect_by, bytes, requests)
+                }
+            });
+        }
+        let push_sender = self.push_sender.clone();
+        exchange(&mut jobs, deadline, &mut |push| forward(push_sender.as_ref(), push));
+        let bounds = Bounds { connect_by, deadline, patience };
+        let jobs = asked.into_iter().zip(jobs);
+        jobs.map(|(asked, job)| self.conclude(asked, job, bounds)).collect()
+    }
+
+    fn conclude(&mut self, asked: Asked, job: Job, bounds: Bounds) -> Answer {
+        let Asked { node, epoch, requests } = asked;
+        let (phase, deadline) = if job.is_connected() {
+            (Phase::Talking, bounds.deadline)
+        } else {
+            (Phase::Connecting, bounds.connect_by)
+        };
+        let (done, buffer) = job.into_done();
+        let slot = &mut self.slots[node.index()];
+        let answered = done.replies.len();
+        slot.tally.sent(0, done.sent);
+        slot.tally.answered(answered as u64, done.received);
+        let (failure, incident) = match done.link {
+            Ok(link) => {
+                slot.put(link);
+                (None, Incident::Reply)
+            }
+            Err(error) => {
+                slot.tally.failed((requests - answered.min(requests)) as u64);
+                let incident = incident(&error, phase, bounds.patience);
+                (Some(failure_of(&slot.member, error, phase, deadline)), incident)
+            }
+        };
+        self.shared.observe(&slot.member, epoch, incident);
+        self.recycle(buffer);
+        Answer { node, replies: done.replies, failure }
+    }
+}
+
+/// An ask under way.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    node: NodeId,
+    epoch: u64,
+    requests: usize,
+}
+
+/// What bounds asks under way.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    connect_by: Deadline,
+    deadline: Deadline,
+    patience: Patience,
+}
+
+/// How far a job had come when it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Connecting,
+    Talking,
+}
+
+impl Slot {
+    fn new(member: &Arc<Member<Endpoint>>) -> Self {
+        Self { member: Arc::clone(member), tally: member.counters().begin(), link: None }
+    }
+
+    /// Closes the link if it may not be used.
+    #[inline]
+    fn close_if_unusable(&mut self, now: Instant) {
+        if self.link.as_mut().is_some_and(|link| !link.is_usable(now)) {
+            self.close();
+        }
+    }
+
+    /// Takes the link out, if there is one that may be used.
+    fn take(&mut self, now: Instant) -> Option<Link> {
+        self.close_if_unusable(now);
+        let link = self.link.take()?;
+        self.tally.disconnected();
+        Some(link)
+    }
+
+    fn put(&mut self, link: Link) {
+        self.tally.connected();
+        self.link = Some(link);
+    }
+
+    fn close(&mut self) {
+        if self.link.take().is_some() {
+            self.tally.disconnected();
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.close();
+        self.member.counters().end(&self.tally);
+    }
+}
+
+fn forward(sender: Option<&Sender<PushInfo>>, push: Value) {
+    if let (Some(sender), Value::Push { kind, data }) = (sender, push) {
+        // Nobody listens any more: that is the listener's choice.
+        let _ = sender.send(PushInfo { kind, data });
+    }
+}
+
+fn incident(error: &WireError, phase: Phase, patience: Patience) -> Incident {
+    match error {
+        WireError::Deadline if patience.is_blocking && phase == Phase::Talking => {
+            Incident::BlockingTimeout
+        }
+        WireError::Io(_) | WireError::Deadline => Incident::Io,
+        WireError::Broken(_) => Incident::BrokenReply,
+        WireError::Refused(_) => Incident::Handshake,
+    }
+}
+
+/// What is said of a node that failed.
+pub(crate) fn failure_of(
+    member: &Member<Endpoint>,
+    error: WireError,
+    phase: Phase,
+    deadline: Deadline,
+) -> Failure {
+    let address = member.endpoint().info().addr();
+    let mut redis_kind = None;
+    let error = match error {
+        WireError::Deadline => {
+            let limit = deadline.limit().unwrap_or_default();
+            let what = match phase {
+                Phase::Connecting => "no connection to",
+                Phase::Talking => "no reply from",
+            };
+            ShardError::new(ShardErrorKind::Deadline, format!("{what} {address} within {limit:?}"))
+        }
+        WireError::Io(error) => {
+            let what = match phase {
+                Phase::Connecting => "cannot connect to",
+                Phase::Talking => "connection lost to",
+            };
+            ShardError::new(ShardErrorKind::Node, format!("{what} {address}: {error}"))
+                .with_io_kind(error.kind())
+        }
+        WireError::Broken(why) => {
+            ShardError::new(ShardErrorKind::Protocol, format!("broken reply from {address}: {why}"))
+        }
+        WireError::Refused(refusal) => {
+            redis_kind = Some(refusal.kind);
+            let message = format!("{address}: {}", refusal.reason);
+            ShardError::new(ShardErrorKind::Handshake, message)
+        }
+    };
+    Failure { error: error.with_node(Arc::clone(member.name())), kind: redis_kind }
+}

@@ -1,0 +1,92 @@
+//! What all connections of a client share.
+
+use std::fmt;
+use std::hash::BuildHasher;
+use std::hash::RandomState;
+use std::sync::Arc;
+
+use super::clock;
+use super::endpoint::Endpoint;
+use super::options::Options;
+use super::probe;
+use super::probe::Stop;
+use crate::health::Incident;
+use crate::topology::Event;
+use crate::topology::Member;
+use crate::topology::SharedTopology;
+use crate::topology::Topology;
+
+/// Who is told of events.
+pub(crate) type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
+
+/// The topology, the options, and who is told of events.
+pub(crate) struct Shared {
+    pub(crate) topology: SharedTopology<Endpoint>,
+    pub(crate) options: Options,
+    listener: Option<Listener>,
+    /// Ends the threads that wait to probe.
+    stop: Arc<Stop>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        topology: Topology,
+        endpoints: Vec<Endpoint>,
+        options: Options,
+        listener: Option<Listener>,
+    ) -> Self {
+        let seed = RandomState::new().hash_one("jitter");
+        Self {
+            topology: SharedTopology::new(topology, endpoints, seed),
+            options,
+            listener,
+            stop: Arc::default(),
+        }
+    }
+
+    /// Notes what became of a request that was sent to `member` in `epoch`.
+    #[inline]
+    pub(crate) fn observe(
+        self: &Arc<Self>,
+        member: &Arc<Member<Endpoint>>,
+        epoch: u64,
+        incident: Incident,
+    ) {
+        if let Some(event) = self.topology.observe(member, epoch, incident, clock::now) {
+            self.react(member, &event);
+        }
+    }
+
+    #[cold]
+    fn react(self: &Arc<Self>, member: &Arc<Member<Endpoint>>, event: &Event) {
+        self.report(event);
+        if matches!(event, Event::Ejected { .. })
+            && probe::spawn(self, member, &self.stop).is_err()
+            && let Some(event) = self.topology.cancel_ejection(member)
+        {
+            // Nobody would ever bring the node back.
+            self.report(&event);
+        }
+    }
+
+    pub(crate) fn report(&self, event: &Event) {
+        if let Some(listener) = &self.listener {
+            listener(event);
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.stop.now();
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("topology", self.topology.current().router().topology())
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,299 @@
+//! From an endpoint to a link, without blocking.
+//!
+//! ```text
+//!   Resolving ──► Dialing ──► Greeting ──► Link
+//!   (a thread)    (address     (handshake)
+//!                 after address)
+//!   Delegated (a thread: TLS) ───────────► Link
+//! ```
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::IpAddr;
+use std::net::SocketAddr;
+use std::net::ToSocketAddrs;
+use std::os::fd::AsFd;
+use std::sync::mpsc;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::TryRecvError;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use redis::ConnectionAddr;
+use redis::ConnectionInfo;
+use redis::RedisError;
+use redis::RedisResult;
+use redis::Value;
+
+use super::delegate::Delegate;
+use super::direct::Direct;
+use super::greeting::Greeted;
+use super::greeting::Greeting;
+use super::link::Link;
+use super::link::Refusal;
+use super::link::Transport;
+use super::link::WireError;
+use super::poll::Interest;
+use super::poll::is_writable;
+use super::socket::Socket;
+use crate::client::clock::Deadline;
+use crate::client::session::Session;
+
+/// A connection that is being made.
+///
+/// [`advance`](Self::advance) does what can be done without waiting; [`interest`](Self::interest) and
+/// [`wakes`](Self::wakes) say what to wait for before the next time.
+#[derive(Debug)]
+pub(crate) struct Connecting {
+    target: Target,
+    state: State,
+}
+
+/// What is connected to.
+#[derive(Debug)]
+struct Target {
+    info: ConnectionInfo,
+    session: Session,
+    deadline: Deadline,
+}
+
+#[derive(Debug)]
+enum State {
+    Resolving(Receiver<io::Result<Vec<SocketAddr>>>),
+    Dialing {
+        socket: Socket,
+        /// What is tried if this address does not answer, and when.
+        rest: VecDeque<SocketAddr>,
+        patience: Option<Instant>,
+    },
+    Greeting(Box<Exchanged>),
+    Delegated(Receiver<RedisResult<Delegate>>),
+}
+
+/// A handshake under way.
+#[derive(Debug)]
+struct Exchanged {
+    direct: Direct,
+    greeting: Greeting,
+    sent: usize,
+    replies: Vec<Value>,
+}
+
+/// How far it went.
+#[derive(Debug)]
+pub(crate) enum Progress {
+    Connected(Link),
+    Waiting(Connecting),
+}
+
+impl Connecting {
+    /// Begins. `deadline` bounds it together with everything the node says.
+    pub(crate) fn start(
+        info: ConnectionInfo,
+        session: Session,
+        deadline: Deadline,
+        now: Instant,
+    ) -> Result<Self, WireError> {
+        let state = match info.addr() {
+            ConnectionAddr::Tcp(host, port) => match host.parse::<IpAddr>() {
+                Ok(ip) => dial([SocketAddr::new(ip, *port)].into(), &info, deadline, now)?,
+                Err(_) => State::Resolving(resolve(host.clone(), *port)?),
+            },
+            ConnectionAddr::Unix(path) => {
+                let socket = Socket::dial_unix(path)?;
+                State::Dialing { socket, rest: VecDeque::new(), patience: None }
+            }
+            _ => {
+                let limit = deadline.left(now);
+                State::Delegated(Delegate::dial(info.clone(), session.clone(), limit)?)
+            }
+        };
+        Ok(Self { target: Target { info, session, deadline }, state })
+    }
+
+    /// Goes on as far as it goes without waiting.
+    ///
+    /// # Errors
+    ///
+    /// If no connection came to be.
+    pub(crate) fn advance(self, now: Instant) -> Result<Progress, WireError> {
+        let Self { target, mut state } = self;
+        loop {
+            if target.deadline.has_passed(now) {
+                return Err(WireError::Deadline);
+            }
+            state = match target.step(state, now)? {
+                Step::Next(state) => state,
+                Step::Wait(state) => return Ok(Progress::Waiting(Self { target, state })),
+                Step::Arrived(transport) => {
+                    return Ok(Progress::Connected(Link::new(transport)));
+                }
+            };
+        }
+    }
+
+    /// What to wait for.
+    pub(crate) fn interest(&self) -> Interest<'_> {
+        match &self.state {
+            State::Resolving(_) | State::Delegated(_) => Interest::Thread,
+            State::Dialing { socket, .. } => Interest::Writable(socket.as_fd()),
+            State::Greeting(exchanged) if exchanged.is_sent() => {
+                Interest::Readable(exchanged.direct.as_fd())
+            }
+            State::Greeting(exchanged) => Interest::Both(exchanged.direct.as_fd()),
+        }
+    }
+
+    /// When to look again even if nothing happens.
+    pub(crate) fn wakes(&self) -> Option<Instant> {
+        match &self.state {
+            State::Dialing { patience, rest, .. } if !rest.is_empty() => *patience,
+            _ => None,
+        }
+    }
+}
+
+/// What follows from a state.
+enum Step {
+    Next(State),
+    Wait(State),
+    Arrived(Transport),
+}
+
+impl Target {
+    fn step(&self, state: State, now: Instant) -> Result<Step, WireError> {
+        match state {
+            State::Resolving(receiver) => match try_receive(&receiver)? {
+                Some(addresses) => self.dial(addresses?.into(), now),
+                None => Ok(Step::Wait(State::Resolving(receiver))),
+            },
+            State::Delegated(receiver) => match try_receive(&receiver)? {
+                Some(connected) => {
+                    Ok(Step::Arrived(Transport::Delegate(connected.map_err(refused_or_io)?)))
+                }
+                None => Ok(Step::Wait(State::Delegated(receiver))),
+            },
+            State::Dialing { socket, rest, patience } => {
+                let outcome = is_writable(&socket)?.then(|| socket.finish_connecting());
+                let is_patient = rest.is_empty() || patience.is_none_or(|until| now < until);
+                match outcome {
+                    Some(Ok(())) => {
+                        let greeting = Greeting::new(self.info.redis_settings(), &self.session);
+                        Ok(Step::Next(State::greeting(Direct::new(socket, now), greeting)))
+                    }
+                    Some(Err(error)) if rest.is_empty() => Err(error.into()),
+                    None if is_patient => Ok(Step::Wait(State::Dialing { socket, rest, patience })),
+                    _ => self.dial(rest, now),
+                }
+            }
+            State::Greeting(mut exchanged) => {
+                if !exchanged.go_on()? {
+                    return Ok(Step::Wait(State::Greeting(exchanged)));
+                }
+                let Exchanged { direct, greeting, replies, .. } = *exchanged;
+                match greeting.judge(replies, self.info.redis_settings(), &self.session) {
+                    Ok(Greeted::Welcome) => Ok(Step::Arrived(Transport::Direct(direct))),
+                    Ok(Greeted::Again(greeting)) => {
+                        Ok(Step::Next(State::greeting(direct, greeting)))
+                    }
+                    Err(refusal) => Err(WireError::Refused(refusal)),
+                }
+            }
+        }
+    }
+
+    fn dial(&self, addresses: VecDeque<SocketAddr>, now: Instant) -> Result<Step, WireError> {
+        dial(addresses, &self.info, self.deadline, now).map(Step::Next)
+    }
+}
+
+impl State {
+    fn greeting(direct: Direct, greeting: Greeting) -> Self {
+        Self::Greeting(Box::new(Exchanged { direct, greeting, sent: 0, replies: Vec::new() }))
+    }
+}
+
+impl Exchanged {
+    /// Writes and reads what goes; true when all replies are there.
+    fn go_on(&mut self) -> Result<bool, WireError> {
+        if self.sent == 0 {
+            self.direct.owe(self.greeting.replies());
+        }
+        while !self.is_sent() {
+            match self.direct.try_send(&self.greeting.bytes()[self.sent..])? {
+                0 => return Ok(false),
+                count => self.sent += count,
+            }
+        }
+        while self.replies.len() < self.greeting.replies() {
+            match self.direct.next_reply(&mut |_push| {})? {
+                Some((reply, _)) => self.replies.push(reply),
+                None => {
+                    if !self.direct.try_receive()? {
+                        return Ok(false);
+                    }
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn is_sent(&self) -> bool {
+        self.sent == self.greeting.bytes().len()
+    }
+}
+
+/// Resolves a name in a thread of its own: the system's resolver cannot be told when to give up.
+fn resolve(host: String, port: u16) -> io::Result<Receiver<io::Result<Vec<SocketAddr>>>> {
+    let (sender, receiver) = mpsc::channel();
+    thread::Builder::new().name("shardwright-resolve".into()).spawn(move || {
+        let addresses = (host.as_str(), port).to_socket_addrs().map(Iterator::collect);
+        let _ = sender.send(addresses);
+    })?;
+    Ok(receiver)
+}
+
+/// Begins to dial the first of `addresses`; where there are more, it gets its share of the time only.
+fn dial(
+    mut addresses: VecDeque<SocketAddr>,
+    info: &ConnectionInfo,
+    deadline: Deadline,
+    now: Instant,
+) -> Result<State, WireError> {
+    let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
+    let share = deadline.left(now).map_or(ADDRESS_PATIENCE, |left| left / count);
+    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    while let Some(address) = addresses.pop_front() {
+        match Socket::dial_tcp(address, info.tcp_settings()) {
+            Ok(socket) => {
+                return Ok(State::Dialing { socket, rest: addresses, patience: Some(now + share) });
+            }
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure.into())
+}
+
+/// How long one of several addresses is tried when there is no deadline.
+const ADDRESS_PATIENCE: Duration = Duration::from_secs(2);
+
+fn try_receive<T>(receiver: &Receiver<T>) -> Result<Option<T>, WireError> {
+    match receiver.try_recv() {
+        Ok(result) => Ok(Some(result)),
+        Err(TryRecvError::Empty) => Ok(None),
+        Err(TryRecvError::Disconnected) => {
+            Err(WireError::Io(io::Error::other("the connecting thread ended without a result")))
+        }
+    }
+}
+
+fn refused_or_io(error: RedisError) -> WireError {
+    if error.is_timeout() {
+        WireError::Deadline
+    } else if error.is_io_error() {
+        WireError::Io(io::Error::other(error))
+    } else {
+        WireError::Refused(Refusal { kind: error.kind(), reason: error.to_string() })
+    }
+}

@@ -1,0 +1,219 @@
+//! A TCP or unix socket of our own.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
+use std::time::Instant;
+
+use redis::Value;
+use rustix::net::RecvFlags;
+
+use super::buffer::Buffer;
+use super::link::WireError;
+use super::socket::Socket;
+use super::value;
+use crate::client::clock;
+use crate::client::clock::Deadline;
+use crate::protocol::resp::Scanner;
+
+/// A socket that blocks, what has arrived on it, and how many replies are owed.
+///
+/// One request costs one write and one read, as in redis-rs: the socket's own timeout keeps the deadline,
+/// and the clock is looked at again only when a reply arrives in pieces. Together with others the same
+/// socket is read and written without blocking.
+#[derive(Debug)]
+pub(super) struct Direct {
+    socket: Socket,
+    arrived: Buffer,
+    scanner: Scanner,
+    /// Requests that were sent and not answered.
+    owed: usize,
+    /// What the socket's timeout is set to.
+    timeout: Option<Duration>,
+    last_used: Instant,
+}
+
+/// A connection that rested longer is looked at before it is used: a server that restarted, or that closes
+/// idle connections, has hung up by then, and a request would be lost on it. Looking costs a system call.
+const RESTED: Duration = Duration::from_millis(10);
+
+/// The socket's timeout may be this much longer than what is left: setting it costs a system call.
+const SLACK: Duration = Duration::from_millis(10);
+
+impl Direct {
+    pub(super) fn new(socket: Socket, now: Instant) -> Self {
+        Self {
+            socket,
+            arrived: Buffer::default(),
+            scanner: Scanner::default(),
+            owed: 0,
+            timeout: None,
+            last_used: now,
+        }
+    }
+
+    pub(super) fn is_usable(&mut self, now: Instant) -> bool {
+        let rested = now.saturating_duration_since(self.last_used) > RESTED;
+        self.last_used = now;
+        if rested {
+            match self.socket.peek() {
+                // Messages may come at any time.
+                Ok(Some(b'>')) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                _ => return false,
+            }
+        }
+        self.owed == 0 && self.arrived.bytes().first().is_none_or(|byte| *byte == b'>')
+    }
+
+    pub(super) fn send(
+        &mut self,
+        bytes: &[u8],
+        requests: usize,
+        deadline: Deadline,
+    ) -> Result<(), WireError> {
+        self.owed += requests;
+        self.bound(deadline.limit())?;
+        let mut rest = bytes;
+        loop {
+            match self.socket.send(rest) {
+                Ok(count) if count == rest.len() => return Ok(()),
+                Ok(count) => rest = &rest[count..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error.into()),
+            }
+            self.tighten(deadline)?;
+        }
+    }
+
+    pub(super) fn receive(
+        &mut self,
+        deadline: Deadline,
+        on_push: &mut dyn FnMut(Value),
+    ) -> Result<(Value, usize), WireError> {
+        loop {
+            if let Some(reply) = self.next_reply(on_push)? {
+                return Ok(reply);
+            }
+            self.make_room();
+            match self.arrived.receive(&self.socket, RecvFlags::empty()) {
+                Ok(0) => return Err(end_of_stream()),
+                Ok(_) => {
+                    // Nearly always this is the whole reply, and the clock need not be asked.
+                    if let Some(reply) = self.next_reply(on_push)? {
+                        return Ok(reply);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error.into()),
+            }
+            self.tighten(deadline)?;
+        }
+    }
+
+    /// The next reply that has arrived whole, with its length on the wire.
+    pub(super) fn next_reply(
+        &mut self,
+        on_push: &mut dyn FnMut(Value),
+    ) -> Result<Option<(Value, usize)>, WireError> {
+        while let Some(length) = self.whole_frame()? {
+            let is_push = self.arrived.bytes().first() == Some(&b'>');
+            if !is_push && self.owed == 0 {
+                return Err(WireError::Broken("a reply that nobody asked for".into()));
+            }
+            let value = self.take_frame(length)?;
+            if is_push {
+                on_push(value);
+            } else {
+                self.owed -= 1;
+                return Ok(Some((value, length)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The next value that has arrived whole, be it a reply or not.
+    pub(super) fn next_value(&mut self) -> Result<Option<Value>, WireError> {
+        match self.whole_frame()? {
+            Some(length) => self.take_frame(length).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn whole_frame(&mut self) -> Result<Option<usize>, WireError> {
+        if self.arrived.is_empty() {
+            return Ok(None);
+        }
+        Ok(self.scanner.scan(self.arrived.bytes())?)
+    }
+
+    fn take_frame(&mut self, length: usize) -> Result<Value, WireError> {
+        let bytes = &self.arrived.bytes()[..length];
+        let value = value::read(bytes).map_err(|error| WireError::Broken(error.to_string()))?;
+        self.arrived.take(length);
+        Ok(value)
+    }
+
+    /// Notes that `requests` requests are about to be written with [`try_send`](Self::try_send).
+    pub(super) fn owe(&mut self, requests: usize) {
+        self.owed += requests;
+    }
+
+    /// Writes as much of `bytes` as goes without waiting.
+    pub(super) fn try_send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.try_send(bytes)
+    }
+
+    /// Reads what has arrived, without waiting; false if nothing has.
+    pub(super) fn try_receive(&mut self) -> Result<bool, WireError> {
+        self.make_room();
+        match self.arrived.receive(&self.socket, RecvFlags::DONTWAIT) {
+            Ok(0) => Err(end_of_stream()),
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn make_room(&mut self) {
+        let missing =
+            if self.arrived.is_empty() { 1 } else { self.scanner.missing(self.arrived.bytes()) };
+        self.arrived.reserve(missing);
+    }
+
+    /// Sets the socket's timeout to `limit`, if it is not.
+    fn bound(&mut self, limit: Option<Duration>) -> io::Result<()> {
+        if self.timeout != limit {
+            self.socket.set_timeout(limit)?;
+            self.timeout = limit;
+        }
+        Ok(())
+    }
+
+    /// After a read or write that did not finish: bounds the next one by what is left.
+    #[cold]
+    fn tighten(&mut self, deadline: Deadline) -> Result<(), WireError> {
+        let now = clock::now();
+        let Some(left) = deadline.left(now) else {
+            return Ok(self.bound(None)?);
+        };
+        if left.is_zero() {
+            return Err(WireError::Deadline);
+        }
+        match self.timeout {
+            Some(timeout) if timeout <= left + SLACK => Ok(()),
+            _ => Ok(self.bound(Some(left))?),
+        }
+    }
+}
+
+impl AsFd for Direct {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+fn end_of_stream() -> WireError {
+    WireError::Io(io::Error::new(io::ErrorKind::UnexpectedEof, "connection closed by the node"))
+}

@@ -1,0 +1,122 @@
+//! A stream socket, TCP or unix.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+use std::time::Duration;
+
+use redis::io::tcp::TcpSettings;
+use rustix::net::RecvFlags;
+use rustix::net::SendFlags;
+use socket2::Domain;
+use socket2::SockAddr;
+use socket2::Type;
+
+/// A write to a closed socket is an error and not a signal. Apple's systems know this as an option of the
+/// socket, which socket2 sets.
+#[cfg(not(target_vendor = "apple"))]
+const SEND: SendFlags = SendFlags::NOSIGNAL;
+#[cfg(target_vendor = "apple")]
+const SEND: SendFlags = SendFlags::empty();
+
+/// A connected socket, or one that is about to be.
+#[derive(Debug)]
+pub(super) struct Socket {
+    inner: socket2::Socket,
+}
+
+/// How long a read or write blocks at least when it is bounded: zero would mean for ever.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+impl Socket {
+    /// Begins to connect to an address; [`finish_connecting`](Self::finish_connecting) when the socket
+    /// is writable.
+    pub(super) fn dial_tcp(address: SocketAddr, settings: &TcpSettings) -> io::Result<Self> {
+        let socket = Self::dial(Domain::for_address(address), &address.into())?;
+        // Off in redis-rs 1.x; every request is one write here, so waiting for more gains nothing.
+        socket.inner.set_tcp_nodelay(true)?;
+        if let Some(keepalive) = settings.keepalive() {
+            socket.inner.set_tcp_keepalive(keepalive)?;
+        }
+        #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+        socket.inner.set_tcp_user_timeout(settings.user_timeout())?;
+        Ok(socket)
+    }
+
+    /// Begins to connect to the unix socket at `path`.
+    pub(super) fn dial_unix(path: &Path) -> io::Result<Self> {
+        Self::dial(Domain::UNIX, &SockAddr::unix(path)?)
+    }
+
+    fn dial(domain: Domain, address: &SockAddr) -> io::Result<Self> {
+        let inner = socket2::Socket::new(domain, Type::STREAM, None)?;
+        inner.set_nonblocking(true)?;
+        match inner.connect(address) {
+            Ok(()) => {}
+            Err(error) if is_in_progress(&error) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(Self { inner })
+    }
+
+    /// Says whether the attempt to connect that made the socket writable succeeded.
+    pub(super) fn finish_connecting(&self) -> io::Result<()> {
+        match self.inner.take_error()? {
+            Some(error) => Err(error),
+            None => self.inner.set_nonblocking(false),
+        }
+    }
+
+    /// Bounds each blocking read and write.
+    pub(super) fn set_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        let timeout = timeout.map(|timeout| timeout.max(SHORTEST));
+        self.inner.set_read_timeout(timeout)?;
+        self.inner.set_write_timeout(timeout)
+    }
+
+    /// Writes as much as goes, waiting if nothing does.
+    pub(super) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.send_with(bytes, SEND)
+    }
+
+    /// Writes as much as goes without waiting; none if nothing does.
+    pub(super) fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self.send_with(bytes, SEND | SendFlags::DONTWAIT) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            result => result,
+        }
+    }
+
+    fn send_with(&self, bytes: &[u8], flags: SendFlags) -> io::Result<usize> {
+        loop {
+            match rustix::net::send(self, bytes, flags) {
+                Err(rustix::io::Errno::INTR) => {}
+                result => return Ok(result?),
+            }
+        }
+    }
+
+    /// The next byte that has arrived, left where it is; an error of kind `WouldBlock` if none has.
+    pub(super) fn peek(&self) -> io::Result<Option<u8>> {
+        let mut byte = [0];
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        match rustix::net::recv(self, &mut byte, flags) {
+            Ok((_, 0)) => Ok(None),
+            Ok(_) => Ok(Some(byte[0])),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.inner.as_fd()
+    }
+}
+
+fn is_in_progress(error: &io::Error) -> bool {
+    let code = error.raw_os_error();
+    code == Some(rustix::io::Errno::INPROGRESS.raw_os_error())
+}
