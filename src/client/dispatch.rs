@@ -19,6 +19,7 @@ use super::partial::Unanswered;
 use super::partial::broken;
 use super::partial::join;
 use crate::command::CommandRule;
+use crate::command::CommandTable;
 use crate::command::Found;
 use crate::command::Waiting;
 use crate::error::ShardError;
@@ -29,6 +30,7 @@ use crate::plan::Plan;
 use crate::plan::Split;
 use crate::plan::ejected;
 use crate::plan::scatter;
+use crate::protocol::resp::RequestError;
 use crate::protocol::resp::request;
 
 /// A command, as the application gave it.
@@ -89,13 +91,16 @@ pub(super) fn commands(bytes: &[u8]) -> RedisResult<Vec<PackedCommand<'_>>> {
     let mut commands = Vec::new();
     while !rest.is_empty() {
         let mut args = Vec::new();
-        let length = request(rest, &mut args).map_err(|error| {
-            ShardError::new(ShardErrorKind::Unroutable, format!("unreadable bytes: {error}"))
-        })?;
+        let length = request(rest, &mut args).map_err(unreadable)?;
         commands.push(PackedCommand { args, bytes: &rest[..length] });
         rest = &rest[length..];
     }
     Ok(commands)
+}
+
+/// An error for bytes that are not commands.
+pub(super) fn unreadable(error: RequestError) -> ShardError {
+    ShardError::new(ShardErrorKind::Unroutable, format!("unreadable bytes: {error}"))
 }
 
 /// An error for a command that is not carried out.
@@ -152,11 +157,20 @@ impl ShardedConnection {
     ///
     /// If there is no command, or one that a strict table does not know.
     pub(super) fn rule(&self, args: &[&[u8]]) -> RedisResult<CommandRule> {
+        self.rule_in(&self.links.shared().options.table, args).copied()
+    }
+
+    /// The rule of the command `args` in `table`.
+    pub(super) fn rule_in<'t>(
+        &self,
+        table: &'t CommandTable,
+        args: &[&[u8]],
+    ) -> RedisResult<&'t CommandRule> {
         let Some((name, rest)) = args.split_first() else {
             return Err(empty_command());
         };
-        match self.links.shared().options.table.find(name, || rest.first().copied()) {
-            Found::Rule(rule) => Ok(*rule),
+        match table.find(name, || rest.first().copied()) {
+            Found::Rule(rule) => Ok(rule),
             Found::Unknown => Err(refused(name, "it is not in the command table").into()),
         }
     }

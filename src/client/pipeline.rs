@@ -1,20 +1,24 @@
 //! Many commands at once: cut by node, written to all, read from all, put back in order.
 
+use std::ops::Range;
+
 use redis::RedisResult;
 use redis::Value;
 
 use super::connection::ShardedConnection;
 use super::connection::empty_command;
-use super::dispatch::PackedCommand;
 use super::dispatch::Source;
-use super::dispatch::commands;
+use super::dispatch::refused;
+use super::dispatch::unreadable;
 use super::links::Answer;
 use super::links::Ask;
 use super::links::Failure;
 use super::links::Patience;
 use super::options::PartialFailure;
 use super::partial::Joining;
+use crate::command::Blocking;
 use crate::command::CommandRule;
+use crate::command::CommandTable;
 use crate::command::LocalReply;
 use crate::command::Special;
 use crate::node::NodeId;
@@ -23,23 +27,34 @@ use crate::plan::Plan;
 use crate::plan::Split;
 use crate::plan::ejected;
 use crate::plan::scatter;
+use crate::plan::unroutable;
+use crate::protocol::resp::request;
 
-/// A command of a pipeline, planned.
-struct Planned<'a> {
+/// The commands of a pipeline, planned. Their arguments lie in one list, because a pipeline of a thousand
+/// commands must not cost a thousand lists.
+struct Batch<'a> {
     args: Vec<&'a [u8]>,
+    commands: Vec<Planned<'a>>,
+    patience: Patience,
+}
+
+/// A command of a pipeline.
+struct Planned<'a> {
+    args: Range<usize>,
     bytes: &'a [u8],
-    rule: CommandRule,
+    rule: &'a CommandRule,
     way: Way,
 }
 
 /// Where a command of a pipeline goes.
 enum Way {
     One(NodeId),
-    Split(Split),
-    Nodes(Vec<NodeId>, Joining<'static>),
+    Split(Box<Split>),
+    /// To several nodes alike.
+    Nodes(Box<(Vec<NodeId>, Joining<'static>)>),
     Local(LocalReply),
-    /// A node that is ejected and keeps its keys.
-    Nowhere(Failure),
+    /// To a node that is ejected and keeps its keys.
+    Nowhere(Box<Failure>),
     /// What depends on the replies before it: it cannot be sent together with them.
     Alone,
 }
@@ -54,70 +69,101 @@ impl ShardedConnection {
         bytes: &[u8],
         count: usize,
     ) -> RedisResult<Vec<Value>> {
-        let commands = commands(bytes)?;
-        if commands.is_empty() {
-            return Err(empty_command());
-        }
-        let mut patience = self.patience();
-        let mut planned = Vec::with_capacity(commands.len());
-        for PackedCommand { args, bytes } in commands {
-            let rule = self.rule(&args)?;
-            patience = longer(patience, self.patience_for(&rule, &args));
-            let way = self.way(&args, &rule)?;
-            planned.push(Planned { args, bytes, rule, way });
-        }
+        let table = self.links.shared().options.table.clone();
+        let batch = self.plan(bytes, &table)?;
         let is_alone = |planned: &Planned<'_>| matches!(planned.way, Way::Alone);
-        let mut replies = if !self.transaction.is_idle() || planned.iter().any(is_alone) {
-            self.execute_one_by_one(&planned)?
+        let mut replies = if !self.transaction.is_idle() || batch.commands.iter().any(is_alone) {
+            self.execute_one_by_one(&batch)?
         } else {
-            self.execute_together(bytes, &planned, patience)?
+            self.execute_together(bytes, &batch)?
         };
         replies.truncate(count);
         Ok(replies)
     }
 
+    fn plan<'a>(&mut self, bytes: &'a [u8], table: &'a CommandTable) -> RedisResult<Batch<'a>> {
+        let mut batch = Batch { args: Vec::new(), commands: Vec::new(), patience: self.patience() };
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let first = batch.args.len();
+            let length = request(rest, &mut batch.args).map_err(unreadable)?;
+            let args = &batch.args[first..];
+            let rule = self.rule_in(table, args)?;
+            if rule.blocking_time() != Blocking::No {
+                batch.patience = longer(batch.patience, self.patience_for(rule, args));
+            }
+            let way = self.way(args, rule)?;
+            let bytes = &rest[..length];
+            batch.commands.push(Planned { args: first..batch.args.len(), bytes, rule, way });
+            rest = &rest[length..];
+        }
+        if batch.commands.is_empty() { Err(empty_command()) } else { Ok(batch) }
+    }
+
+    #[inline]
     fn way(&mut self, args: &[&[u8]], rule: &CommandRule) -> RedisResult<Way> {
-        let policy = self.links.shared().options.partial_failure;
+        if let Some(key) = rule.only_key().and_then(|place| args.get(place)) {
+            return match self.router().route(key) {
+                Ok(node) => Ok(Way::One(node)),
+                Err(why) => {
+                    let error = unroutable(why, self.router());
+                    self.nowhere(error.into())
+                }
+            };
+        }
+        self.slow_way(args, rule)
+    }
+
+    fn slow_way(&mut self, args: &[&[u8]], rule: &CommandRule) -> RedisResult<Way> {
         Ok(match scatter(args, rule, self.router()) {
             Ok(Plan::One(node)) => Way::One(node),
             Ok(Plan::Split(split)) => {
-                let refused = split.nodes().find(|node| self.router().is_refused(*node));
-                match refused {
+                let policy = self.links.shared().options.partial_failure;
+                let out = split.nodes().find(|node| self.router().is_refused(*node));
+                match out {
                     Some(node) if policy == PartialFailure::Fail => {
                         return Err(ejected(node, self.router()).into());
                     }
-                    _ => Way::Split(split),
+                    _ => Way::Split(Box::new(split)),
                 }
             }
             Ok(Plan::All(how)) => {
-                Way::Nodes(self.router().live_nodes().collect(), Joining::Nodes(how))
+                let nodes = self.router().live_nodes().collect();
+                Way::Nodes(Box::new((nodes, Joining::Nodes(how))))
             }
             Ok(Plan::UntilFound) => {
                 let mut nodes: Vec<_> = self.router().live_nodes().collect();
                 let start = self.next_turn(nodes.len());
                 nodes.rotate_left(start);
-                Way::Nodes(nodes, Joining::FirstFound)
+                Way::Nodes(Box::new((nodes, Joining::FirstFound)))
             }
             Ok(Plan::Special(Special::Local(LocalReply::Quit))) => Way::Alone,
             Ok(Plan::Special(Special::Local(reply))) => Way::Local(reply),
             Ok(Plan::Special(Special::Refused(reason))) => {
-                return Err(super::dispatch::refused(args[0], reason).into());
+                return Err(refused(args[0], reason).into());
             }
             Ok(Plan::Special(_)) => Way::Alone,
-            Err(error) if policy == PartialFailure::Fail || error.is_about_the_request() => {
-                return Err(error.into());
-            }
-            Err(error) => Way::Nowhere(error.into()),
+            Err(error) => return self.nowhere(error.into()),
         })
+    }
+
+    /// A command whose node cannot be asked: the end of the pipeline, or of this command only.
+    fn nowhere(&self, failure: Failure) -> RedisResult<Way> {
+        let policy = self.links.shared().options.partial_failure;
+        if policy == PartialFailure::Fail || failure.error.is_about_the_request() {
+            return Err(failure.into());
+        }
+        Ok(Way::Nowhere(Box::new(failure)))
     }
 
     /// Commands whose effect the next one may depend on. All are carried out, even behind one that failed:
     /// the `EXEC` behind it must not stay away.
-    fn execute_one_by_one(&mut self, planned: &[Planned<'_>]) -> RedisResult<Vec<Value>> {
-        let mut replies = Vec::with_capacity(planned.len());
+    fn execute_one_by_one(&mut self, batch: &Batch<'_>) -> RedisResult<Vec<Value>> {
+        let mut replies = Vec::with_capacity(batch.commands.len());
         let mut failed = None;
-        for Planned { args, bytes, .. } in planned {
-            match self.execute_args(args, Source::Packed(bytes)) {
+        for command in &batch.commands {
+            let args = &batch.args[command.args.clone()];
+            match self.execute_args(args, Source::Packed(command.bytes)) {
                 Ok(reply) => replies.push(reply),
                 Err(error) => failed = failed.or(Some(error)),
             }
@@ -126,30 +172,30 @@ impl ShardedConnection {
     }
 
     /// Writes each node its commands, reads from all, and puts the replies in order.
-    fn execute_together(
-        &mut self,
-        bytes: &[u8],
-        planned: &[Planned<'_>],
-        patience: Patience,
-    ) -> RedisResult<Vec<Value>> {
-        let asks = match only_node(planned) {
+    fn execute_together(&mut self, bytes: &[u8], batch: &Batch<'_>) -> RedisResult<Vec<Value>> {
+        let asks = match only_node(&batch.commands) {
             Some(node) => {
                 let mut buffer = self.links.buffer();
                 buffer.extend_from_slice(bytes);
-                vec![Ask { node, bytes: buffer, requests: planned.len() }]
+                vec![Ask { node, bytes: buffer, requests: batch.commands.len() }]
             }
-            None => self.cut(planned),
+            None => self.cut(batch),
         };
+        let is_whole = asks.len() == 1 && asks[0].requests == batch.commands.len();
+        let mut answers = self.links.ask(asks, batch.patience);
+        if is_whole && let Some(answer) = answers.pop_if(|answer| answer.failure.is_none()) {
+            return Ok(answer.replies);
+        }
         let mut incoming = Incoming::new(self.router().nodes().len());
-        for answer in self.links.ask(asks, patience) {
+        for answer in answers {
             incoming.put(answer);
         }
         // Every command is joined, even behind one that failed: a node that answered nonsense to a later
         // one must be hung up on.
-        let mut replies = Vec::with_capacity(planned.len());
+        let mut replies = Vec::with_capacity(batch.commands.len());
         let mut failed = None;
-        for command in planned {
-            match self.reply_to(command, &mut incoming) {
+        for command in &batch.commands {
+            match self.reply_to(command, &batch.args[command.args.clone()], &mut incoming) {
                 Ok(reply) => replies.push(reply),
                 Err(error) => failed = failed.or(Some(error)),
             }
@@ -158,20 +204,21 @@ impl ShardedConnection {
     }
 
     /// The commands, cut by node.
-    fn cut(&self, planned: &[Planned<'_>]) -> Vec<Ask> {
+    fn cut(&mut self, batch: &Batch<'_>) -> Vec<Ask> {
         let mut outgoing = Outgoing::new(self.router().nodes().len());
-        for command in planned {
+        for command in &batch.commands {
             match &command.way {
-                Way::One(node) => outgoing.to(*node).extend_from_slice(command.bytes),
-                Way::Nodes(nodes, _) => {
-                    for node in nodes {
-                        outgoing.to(*node).extend_from_slice(command.bytes);
+                Way::One(node) => outgoing.to(*node, self).extend_from_slice(command.bytes),
+                Way::Nodes(to_all) => {
+                    for node in &to_all.0 {
+                        outgoing.to(*node, self).extend_from_slice(command.bytes);
                     }
                 }
                 Way::Split(split) => {
+                    let args = &batch.args[command.args.clone()];
                     for (fragment, node) in split.nodes().enumerate() {
                         if !self.router().is_refused(node) {
-                            split.write(fragment, &command.args, outgoing.to(node));
+                            split.write(fragment, args, outgoing.to(node, self));
                         }
                     }
                 }
@@ -181,11 +228,20 @@ impl ShardedConnection {
         outgoing.asks
     }
 
-    fn reply_to(&mut self, command: &Planned<'_>, incoming: &mut Incoming) -> RedisResult<Value> {
-        let Planned { args, rule, way, .. } = command;
-        match way {
-            Way::One(node) => self.join(Joining::Only, vec![incoming.next(*node)], args, rule),
-            Way::Nodes(nodes, joining) => {
+    fn reply_to(
+        &mut self,
+        command: &Planned<'_>,
+        args: &[&[u8]],
+        incoming: &mut Incoming,
+    ) -> RedisResult<Value> {
+        let rule = command.rule;
+        match &command.way {
+            Way::One(node) => match incoming.next(*node) {
+                Ok(part) => Ok(part.reply),
+                failed => self.join(Joining::Only, vec![failed], args, rule),
+            },
+            Way::Nodes(to_all) => {
+                let (nodes, joining) = &**to_all;
                 let parts = nodes.iter().map(|node| incoming.next(*node)).collect();
                 self.join(*joining, parts, args, rule)
             }
@@ -205,7 +261,7 @@ impl ShardedConnection {
             }
             Way::Local(reply) => Ok(self.reply_locally(*reply, args)),
             Way::Nowhere(failure) => {
-                self.join(Joining::Only, vec![Err(failure.clone())], args, rule)
+                self.join(Joining::Only, vec![Err((**failure).clone())], args, rule)
             }
             Way::Alone => self.execute_args(args, Source::Packed(command.bytes)),
         }
@@ -225,10 +281,11 @@ impl Outgoing {
     }
 
     /// The bytes for one more request to `node`.
-    fn to(&mut self, node: NodeId) -> &mut Vec<u8> {
+    #[inline]
+    fn to(&mut self, node: NodeId, connection: &mut ShardedConnection) -> &mut Vec<u8> {
         let place = &mut self.places[node.index()];
         if *place == 0 {
-            self.asks.push(Ask { node, bytes: Vec::new(), requests: 0 });
+            self.asks.push(Ask { node, bytes: connection.links.buffer(), requests: 0 });
             *place = self.asks.len();
         }
         let ask = &mut self.asks[*place - 1];
@@ -253,6 +310,7 @@ impl Incoming {
     }
 
     /// The next reply of `node`; the failure, from the one on that it did not answer.
+    #[inline]
     fn next(&mut self, node: NodeId) -> Result<Part<Value>, Failure> {
         let (replies, failure) = &mut self.answers[node.index()];
         match (replies.next(), failure) {
@@ -264,8 +322,8 @@ impl Incoming {
 }
 
 /// The node that all commands go to, if it is one.
-fn only_node(planned: &[Planned<'_>]) -> Option<NodeId> {
-    let mut nodes = planned.iter().map(|command| match command.way {
+fn only_node(commands: &[Planned<'_>]) -> Option<NodeId> {
+    let mut nodes = commands.iter().map(|command| match command.way {
         Way::One(node) => Some(node),
         _ => None,
     });

@@ -160,9 +160,9 @@ mod tests {
 
     fn text(greeting: &Greeting) -> String {
         let mut rest = greeting.bytes();
-        let mut args = Vec::new();
         let mut lines = Vec::new();
         while !rest.is_empty() {
+            let mut args = Vec::new();
             let length = crate::protocol::resp::request(rest, &mut args).unwrap();
             let words: Vec<_> = args.iter().map(|arg| String::from_utf8_lossy(arg)).collect();
             lines.push(words.join(" "));

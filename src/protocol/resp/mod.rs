@@ -4,11 +4,13 @@
 //! input was cut, and [`request`] reads a command as slices of its bytes.
 
 mod encode;
+mod line;
 mod request;
 mod scanner;
 
 pub(crate) use encode::write_array_header;
 pub(crate) use encode::write_bulk_string;
+pub(crate) use request::RequestError;
 pub(crate) use request::request;
 pub(crate) use scanner::Body;
 pub(crate) use scanner::BrokenFrame;

@@ -1,5 +1,8 @@
 //! Where a reply ends.
 
+use super::line::NotALength;
+use super::line::length;
+
 /// The bytes are not RESP, or more than the limits allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BrokenFrame {
@@ -15,6 +18,12 @@ pub(crate) enum BrokenFrame {
     StringTooLong,
     #[error("replies are nested deeper than {MAX_DEPTH}")]
     TooDeep,
+}
+
+impl From<NotALength> for BrokenFrame {
+    fn from(_: NotALength) -> Self {
+        Self::Length
+    }
 }
 
 /// Redis's own `proto-max-bulk-len` may be raised; this is its greatest default times eight.
@@ -116,50 +125,39 @@ impl Header {
     /// Reads the header at the start of `bytes`; `None` if it is not complete.
     #[inline]
     pub(crate) fn read(bytes: &[u8]) -> Result<Option<Self>, BrokenFrame> {
-        let Some(&kind) = bytes.first() else {
+        let Some((&kind, line)) = bytes.split_first() else {
             return Ok(None);
         };
-        if !matches!(
-            kind,
-            b'+' | b'-'
-                | b':'
-                | b'$'
-                | b'*'
-                | b'_'
-                | b','
-                | b'#'
-                | b'('
-                | b'!'
-                | b'='
-                | b'%'
-                | b'~'
-                | b'>'
-                | b'|'
-        ) {
-            return Err(BrokenFrame::Kind(kind));
+        match kind {
+            b'$' | b'*' | b'=' | b'!' | b'~' | b'>' | b'%' | b'|' => {
+                let Some((end, number)) = length(line)? else {
+                    return Ok(None);
+                };
+                Ok(Some(Self { length: end + 3, body: Body::new(kind, number)? }))
+            }
+            b'+' | b'-' | b':' | b'_' | b',' | b'#' | b'(' => {
+                Ok(line_end(line)?.map(|end| Self { length: end + 3, body: Body::None }))
+            }
+            _ => Err(BrokenFrame::Kind(kind)),
         }
-        let Some(end) = line_end(&bytes[1..])? else {
-            return Ok(None);
-        };
-        let line = &bytes[1..=end];
-        let body = match kind {
-            b'$' | b'=' | b'!' => match length(line)? {
-                None => Body::None,
-                Some(length) if length > MAX_STRING => return Err(BrokenFrame::StringTooLong),
-                Some(length) => Body::String(length as usize),
-            },
-            b'*' | b'~' | b'>' => length(line)?.map_or(Body::None, Body::Replies),
-            b'%' => {
-                length(line)?.map_or(Body::None, |pairs| Body::Replies(pairs.saturating_mul(2)))
+    }
+}
+
+impl Body {
+    /// What follows a line of `kind` and `number`; a negative number, which stands for nil, is `None`.
+    #[inline]
+    fn new(kind: u8, number: Option<u64>) -> Result<Self, BrokenFrame> {
+        Ok(match (kind, number) {
+            (b'$' | b'=' | b'!', Some(length)) if length > MAX_STRING => {
+                return Err(BrokenFrame::StringTooLong);
             }
+            (b'$' | b'=' | b'!', Some(length)) => Self::String(length as usize),
+            (b'%', Some(pairs)) => Self::Replies(pairs.saturating_mul(2)),
             // The attributes, and the reply they belong to.
-            b'|' => {
-                let pairs = length(line)?.unwrap_or(0);
-                Body::Replies(pairs.saturating_mul(2).saturating_add(1))
-            }
-            _ => Body::None,
-        };
-        Ok(Some(Self { length: end + 3, body }))
+            (b'|', pairs) => Self::Replies(pairs.unwrap_or(0).saturating_mul(2).saturating_add(1)),
+            (_, Some(count)) => Self::Replies(count),
+            (_, None) => Self::None,
+        })
     }
 }
 
@@ -172,26 +170,6 @@ fn line_end(bytes: &[u8]) -> Result<Option<usize>, BrokenFrame> {
         None if bytes.len() > MAX_LINE => Err(BrokenFrame::LineTooLong),
         end => Ok(end),
     }
-}
-
-/// A length, or `None` for a negative one, which stands for nil.
-#[inline]
-fn length(line: &[u8]) -> Result<Option<u64>, BrokenFrame> {
-    let (is_negative, digits) = match line {
-        [b'-', digits @ ..] => (true, digits),
-        digits => (false, digits),
-    };
-    if digits.is_empty() || digits.len() > 18 {
-        return Err(BrokenFrame::Length);
-    }
-    let mut number = 0;
-    for &digit in digits {
-        if !digit.is_ascii_digit() {
-            return Err(BrokenFrame::Length);
-        }
-        number = number * 10 + u64::from(digit - b'0');
-    }
-    Ok((!is_negative).then_some(number))
 }
 
 #[cfg(test)]

@@ -1,0 +1,39 @@
+//! Lengths, which stand on lines of their own.
+
+/// The line is no number, or one of more than eighteen digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NotALength;
+
+const MAX_DIGITS: usize = 18;
+
+/// The length that the line at the start of `bytes` is, and where the line ends; `None` if it is not
+/// complete. A negative length, which stands for nil, is `None` too.
+#[inline]
+pub(super) fn length(bytes: &[u8]) -> Result<Option<(usize, Option<u64>)>, NotALength> {
+    let is_negative = bytes.first() == Some(&b'-');
+    let start = usize::from(is_negative);
+    let mut place = start;
+    let mut number: u64 = 0;
+    loop {
+        let Some(byte) = bytes.get(place) else {
+            return Ok(None);
+        };
+        let digit = byte.wrapping_sub(b'0');
+        if digit >= 10 {
+            break;
+        }
+        if place - start >= MAX_DIGITS {
+            return Err(NotALength);
+        }
+        number = number * 10 + u64::from(digit);
+        place += 1;
+    }
+    if place == start || bytes[place] != b'\r' {
+        return Err(NotALength);
+    }
+    match bytes.get(place + 1) {
+        Some(b'\n') => Ok(Some((place, (!is_negative).then_some(number)))),
+        Some(_) => Err(NotALength),
+        None => Ok(None),
+    }
+}
