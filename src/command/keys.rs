@@ -1,10 +1,10 @@
 //! The keys of one invocation.
 
-use super::rule::Begin;
+use super::key_spec::Begin;
+use super::key_spec::Find;
+use super::key_spec::KeySpec;
 use super::rule::CommandRule;
-use super::rule::Find;
 use super::rule::Finder;
-use super::rule::KeySpec;
 use super::sort;
 
 /// The arguments are not what the command wants: a count that is no number, or too few of them. The
@@ -61,68 +61,6 @@ impl CommandRule {
             return Err(Malformed);
         }
         Ok(Units { first, step, count: length / step })
-    }
-}
-
-impl KeySpec {
-    /// Redis 7.0 `db.c` `getKeysUsingKeySpecs`.
-    fn find_in(self, args: &[&[u8]], places: &mut Vec<usize>) -> Result<(), Malformed> {
-        let Some(begin) = self.begin.find_in(args) else {
-            return Ok(());
-        };
-        let (first, last, step) = match self.find {
-            Find::Range { last, step, .. } if last >= 0 => {
-                (begin, begin + usize::from(last.unsigned_abs()), step)
-            }
-            Find::Range { last, step, limit } => {
-                let end = if limit > 1 {
-                    begin + args.len().saturating_sub(begin) / usize::from(limit)
-                } else {
-                    args.len()
-                };
-                let behind = usize::from(last.unsigned_abs());
-                match end.checked_sub(behind) {
-                    Some(last) if last >= begin => (begin, last, step),
-                    _ => return Ok(()),
-                }
-            }
-            Find::Counted { count, first, step } => {
-                let count = args.get(begin + usize::from(count)).ok_or(Malformed)?;
-                let count = integer(count).and_then(|count| usize::try_from(count).ok());
-                let count = count.ok_or(Malformed)?;
-                if count > args.len() {
-                    return Err(Malformed);
-                }
-                let first = begin + usize::from(first);
-                let Some(steps) = count.checked_sub(1) else {
-                    return Ok(());
-                };
-                (first, first + steps * usize::from(step), step)
-            }
-        };
-        if last >= args.len() {
-            return Err(Malformed);
-        }
-        places.extend((first..=last).step_by(usize::from(step)));
-        Ok(())
-    }
-}
-
-impl Begin {
-    fn find_in(self, args: &[&[u8]]) -> Option<usize> {
-        match self {
-            Self::At(place) => Some(usize::from(place)),
-            Self::After { word, from } => {
-                let is_word = |place: &usize| args[*place].eq_ignore_ascii_case(word.as_bytes());
-                let found = if from >= 0 {
-                    (usize::from(from.unsigned_abs())..args.len()).find(is_word)
-                } else {
-                    let behind = usize::from(from.unsigned_abs()) - 1;
-                    (1..args.len().saturating_sub(behind)).rev().find(is_word)
-                };
-                found.map(|place| place + 1)
-            }
-        }
     }
 }
 

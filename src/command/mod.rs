@@ -6,12 +6,14 @@
 //!
 //! Not here: which node owns a key, and what is sent there (`plan`).
 
+mod key_spec;
 mod keys;
 mod lookup;
 mod rule;
 mod sort;
 mod table;
 
+pub use key_spec::KeySpec;
 pub(crate) use keys::Keys;
 pub(crate) use keys::Units;
 pub use lookup::CommandTable;
@@ -20,7 +22,6 @@ pub use rule::Blocking;
 pub use rule::CommandRule;
 pub(crate) use rule::FanOut;
 pub use rule::Gather;
-pub use rule::KeySpec;
 pub(crate) use rule::LocalReply;
 pub(crate) use rule::SessionCommand;
 pub(crate) use rule::Special;

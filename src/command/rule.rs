@@ -1,72 +1,6 @@
 //! What the crate knows of one command.
 
-/// Where keys stand among the arguments, in the terms of Redis's own key specifications
-/// (`COMMAND INFO`, Redis 7.0): where to begin, and how to go on from there.
-///
-/// Argument 0 is the command's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeySpec {
-    pub(crate) begin: Begin,
-    pub(crate) find: Find,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Begin {
-    /// At this argument.
-    At(u8),
-    /// Behind the first argument that is this word, in either case, searched from argument `from` on;
-    /// a negative `from` counts from the end (-1 is the last argument) and searches towards the start.
-    After { word: &'static str, from: i8 },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Find {
-    /// Every `step`-th argument up to `last`, which counts from where the keys begin if it is not
-    /// negative, and from the end if it is (-1 is the last argument). Where it is -1 only one
-    /// `limit`-th of the arguments are keys, unless `limit` is 0 or 1.
-    Range { last: i8, step: u8, limit: u8 },
-    /// As many keys as the argument at `count` says, from `first` on; both count from the beginning.
-    Counted { count: u8, first: u8, step: u8 },
-}
-
-impl KeySpec {
-    /// One key, at argument `index` (1 for most commands).
-    pub const fn at(index: u8) -> Self {
-        Self::range(index, 0, 1)
-    }
-
-    /// Keys from argument `first` on, every `step`-th, up to `last`: relative to `first` if it is not
-    /// negative, counted from the end if it is (-1 is the last argument).
-    ///
-    /// `DEL` is `range(1, -1, 1)`, `MSET` is `range(1, -1, 2)`, `BLPOP` is `range(1, -2, 1)`.
-    pub const fn range(first: u8, last: i8, step: u8) -> Self {
-        assert!(step > 0, "keys are at least one argument apart");
-        Self { begin: Begin::At(first), find: Find::Range { last, step, limit: 0 } }
-    }
-
-    /// As many keys as argument `index` says, right behind it.
-    ///
-    /// `EVAL` is `counted(2)`, `LMPOP` is `counted(1)`.
-    pub const fn counted(index: u8) -> Self {
-        Self { begin: Begin::At(index), find: Find::Counted { count: 0, first: 1, step: 1 } }
-    }
-
-    /// One key behind the word `word`, which is searched from argument `from` on (`STORE key`).
-    pub const fn after(word: &'static str, from: u8) -> Self {
-        Self {
-            begin: Begin::After { word, from: from as i8 },
-            find: Find::Range { last: 0, step: 1, limit: 0 },
-        }
-    }
-
-    /// The first half of the arguments behind the word `word` (`STREAMS key key id id`).
-    pub const fn first_half_after(word: &'static str, from: u8) -> Self {
-        Self {
-            begin: Begin::After { word, from: from as i8 },
-            find: Find::Range { last: -1, step: 1, limit: 2 },
-        }
-    }
-}
+use super::key_spec::KeySpec;
 
 /// How many key specifications a rule can have; no command of Redis has more.
 pub(super) const SPECS: usize = 3;
@@ -370,16 +304,6 @@ impl CommandRule {
             (FanOut::OneNode, [Some(spec), None, None]) if self.finder == Finder::Specs => {
                 spec.only_place()
             }
-            _ => None,
-        }
-    }
-}
-
-impl KeySpec {
-    /// The one argument this can be, if it can be only one.
-    fn only_place(self) -> Option<usize> {
-        match (self.begin, self.find) {
-            (Begin::At(place), Find::Range { last: 0, .. }) => Some(usize::from(place)),
             _ => None,
         }
     }

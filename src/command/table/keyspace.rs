@@ -1,10 +1,10 @@
 //! Keys of any type.
 
 use super::Row;
+use crate::command::key_spec::KeySpec;
 use crate::command::rule::CommandRule;
 use crate::command::rule::Finder;
 use crate::command::rule::Gather;
-use crate::command::rule::KeySpec;
 
 pub(super) const ROWS: &[Row] = &[
     ("DEL", CommandRule::keys(KeySpec::range(1, -1, 1)).split(Gather::Sum)),

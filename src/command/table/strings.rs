@@ -1,9 +1,9 @@
 //! Strings.
 
 use super::Row;
+use crate::command::key_spec::KeySpec;
 use crate::command::rule::CommandRule;
 use crate::command::rule::Gather;
-use crate::command::rule::KeySpec;
 
 pub(super) const ROWS: &[Row] = &[
     ("GET", CommandRule::key(1).read_only()),
