@@ -12,7 +12,8 @@ use super::table;
 /// A name that is not in the table is taken for a command whose first argument is its only key, which
 /// is true of most commands of most modules; a [`strict`](Self::strict) table refuses it instead.
 ///
-/// Names are case-insensitive. Cloning is cheap. A lookup costs about 5 ns.
+/// Names are case-insensitive. Cloning is cheap. A lookup costs about a hundred instructions, however
+/// many commands there are.
 #[derive(Clone)]
 pub struct CommandTable {
     names: Arc<Names>,
@@ -196,7 +197,7 @@ impl Names {
                     rule: None,
                     subcommands: Vec::new(),
                 });
-                self.reindex();
+                self.index_last();
                 self.entries.len() - 1
             }
         };
@@ -210,17 +211,25 @@ impl Names {
         }
     }
 
-    fn reindex(&mut self) {
-        let length = (self.entries.len() * 4).next_power_of_two();
-        self.index = vec![0; length];
-        for (place, entry) in self.entries.iter().enumerate() {
-            let Name::Short(words) = &entry.name else { continue };
-            let mut at = slot(words, length);
-            while self.index[at] != 0 {
-                at = (at + 1) % length;
-            }
-            self.index[at] = place as u32 + 1;
+    /// Brings the last entry into the index, which grows where it must.
+    fn index_last(&mut self) {
+        if self.entries.len() * 4 <= self.index.len() {
+            self.index_entry(self.entries.len() - 1);
+            return;
         }
+        self.index = vec![0; (self.entries.len() * 8).next_power_of_two()];
+        for place in 0..self.entries.len() {
+            self.index_entry(place);
+        }
+    }
+
+    fn index_entry(&mut self, place: usize) {
+        let Name::Short(words) = &self.entries[place].name else { return };
+        let mut at = slot(words, self.index.len());
+        while self.index[at] != 0 {
+            at = (at + 1) & (self.index.len() - 1);
+        }
+        self.index[at] = place as u32 + 1;
     }
 
     #[inline]
@@ -311,6 +320,22 @@ mod tests {
         assert!(table.names().any(|name| name == "BOX OPEN"));
         assert!(CommandTable::new().rule("GET").unwrap().is_read_only());
         assert!(CommandTable::new().rule("MY.COUNT").is_none());
+    }
+
+    #[test]
+    fn every_row_is_found_however_many_are_added() {
+        let mut table = CommandTable::new();
+        let built_in: Vec<_> = table.names().collect();
+        for number in 0..1000 {
+            table = table.with(&format!("MY.{number}"), CommandRule::no_key());
+        }
+        assert_eq!(table.names().count(), built_in.len() + 1000);
+        for name in built_in {
+            assert!(table.rule(&name).is_some(), "{name}");
+            assert_eq!(table.rule(&name), CommandTable::new().rule(&name), "{name}");
+        }
+        assert_eq!(table.rule("my.999"), Some(&CommandRule::no_key()));
+        assert_eq!(table.rule("MY.1000"), None);
     }
 
     #[test]
