@@ -23,7 +23,7 @@ pub enum Gather {
     MinEach,
     /// 1 at each place where all nodes answer 1 (`SCRIPT EXISTS`).
     AndEach,
-    /// The elements of all replies, one node's behind the other's (`KEYS`).
+    /// The elements of all replies, one node's behind the other's (`KEYS`); of maps, their pairs.
     Concat,
     /// The elements of all replies, each once (`PUBSUB CHANNELS`).
     Union,
