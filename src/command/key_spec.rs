@@ -42,14 +42,18 @@ impl KeySpec {
     /// negative, counted from the end if it is (-1 is the last argument).
     ///
     /// `DEL` is `range(1, -1, 1)`, `MSET` is `range(1, -1, 2)`, `BLPOP` is `range(1, -2, 1)`.
+    ///
+    /// # Panics
+    ///
+    /// If `step` is 0.
     pub const fn range(first: u8, last: i8, step: u8) -> Self {
-        assert!(step > 0, "keys are at least one argument apart");
-        Self { begin: Begin::At(first), find: Find::Range { last, step, limit: 0 } }
+        let find = Find::Range { last, step: 1, limit: 0 };
+        Self { begin: Begin::At(first), find }.every(step)
     }
 
     /// As many keys as argument `index` says, right behind it.
     ///
-    /// `EVAL` is `counted(2)`, `LMPOP` is `counted(1)`.
+    /// `EVAL` is `counted(2)`, `LMPOP` is `counted(1)`; `MSETEX` is `counted(1).every(2)`.
     pub const fn counted(index: u8) -> Self {
         Self { begin: Begin::At(index), find: Find::Counted { count: 0, first: 1, step: 1 } }
     }
@@ -68,6 +72,24 @@ impl KeySpec {
             begin: Begin::After { word, from: from as i8 },
             find: Find::Range { last: -1, step: 1, limit: 2 },
         }
+    }
+
+    /// The same keys, but only each `step`-th argument is one.
+    ///
+    /// # Panics
+    ///
+    /// If `step` is 0.
+    pub const fn every(mut self, step: u8) -> Self {
+        assert!(step > 0, "keys are at least one argument apart");
+        match &mut self.find {
+            Find::Range { step: old, .. } | Find::Counted { step: old, .. } => *old = step,
+        }
+        self
+    }
+
+    /// Whether these are the keys from some argument on to the end, or to so many before it.
+    pub(super) const fn is_open_range(self) -> bool {
+        matches!((self.begin, self.find), (Begin::At(_), Find::Range { last: ..0, limit: 0, .. }))
     }
 
     /// The one argument this can be, if it can be only one.

@@ -138,6 +138,14 @@ mod tests {
     }
 
     #[test]
+    fn counted_keys_may_have_values() {
+        let msetex = CommandRule::keys(KeySpec::counted(1).every(2));
+        assert_eq!(places(msetex, "MSETEX 2 a 1 b 2 NX"), Ok(vec![2, 4]));
+        assert_eq!(places(msetex, "MSETEX 1 a 1 b 2"), Ok(vec![2]));
+        assert_eq!(places(msetex, "MSETEX 3 a 1 b 2"), Err(Malformed));
+    }
+
+    #[test]
     fn words_are_searched_in_either_case() {
         let xread = CommandRule::keys(KeySpec::first_half_after("STREAMS", 1));
         assert_eq!(places(xread, "XREAD COUNT 2 streams a b 0 0"), Ok(vec![4, 5]));

@@ -234,8 +234,9 @@ impl CommandRule {
     ///
     /// # Panics
     ///
-    /// With more than three key specifications.
+    /// With more than three key specifications, and behind [`split`](Self::split).
     pub const fn and_keys(mut self, spec: KeySpec) -> Self {
+        assert!(!matches!(self.fan_out, FanOut::ByKey(_)), "only one range of keys can be split");
         let mut place = 0;
         while self.keys[place].is_some() {
             place += 1;
@@ -245,10 +246,20 @@ impl CommandRule {
         self
     }
 
-    /// The same command, but split by node where its keys are on several. Its one key specification
-    /// is a [`range`](KeySpec::range); what stands between two keys goes with the first of them, and
-    /// what stands before the first key or behind the last goes to every node.
+    /// The same command, but split by node where its keys are on several. What stands between two
+    /// keys goes with the first of them, and what stands before the first key or behind the last goes
+    /// to every node.
+    ///
+    /// # Panics
+    ///
+    /// If its keys are not one [`range`](KeySpec::range) that ends where the arguments end, or so many
+    /// before.
     pub const fn split(self, gather: Gather) -> Self {
+        let has_one_range = match self.keys {
+            [Some(spec), None, None] => spec.is_open_range(),
+            _ => false,
+        };
+        assert!(has_one_range, "only a range of keys up to the end can be split");
         Self { fan_out: FanOut::ByKey(gather), ..self }
     }
 
@@ -276,6 +287,11 @@ impl CommandRule {
         self.is_read_only
     }
 
+    /// Where its keys are. The keys of a few commands (`SORT`) are not found by specifications alone.
+    pub fn key_specs(&self) -> impl Iterator<Item = KeySpec> {
+        self.keys.into_iter().flatten()
+    }
+
     pub(crate) fn needs_every_node(&self) -> bool {
         self.needs_every_node
     }
@@ -286,10 +302,6 @@ impl CommandRule {
 
     pub(crate) fn fan_out(&self) -> FanOut {
         self.fan_out
-    }
-
-    pub(crate) fn key_specs(&self) -> impl Iterator<Item = KeySpec> {
-        self.keys.into_iter().flatten()
     }
 
     pub(crate) fn routes_by_channel(&self) -> bool {
@@ -306,5 +318,23 @@ impl CommandRule {
             }
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic = "only a range of keys up to the end can be split"]
+    fn counted_keys_cannot_be_split() {
+        let _ = CommandRule::keys(KeySpec::counted(1)).split(Gather::Sum);
+    }
+
+    #[test]
+    #[should_panic = "only one range of keys can be split"]
+    fn a_second_range_cannot_be_split() {
+        let _ =
+            CommandRule::keys(KeySpec::range(2, -1, 1)).split(Gather::Sum).and_keys(KeySpec::at(1));
     }
 }
