@@ -17,9 +17,8 @@ pub struct KeySpec {
 pub(super) enum Begin {
     /// At this argument.
     At(u8),
-    /// Behind the first argument that is this word, in either case, searched from argument `from` on;
-    /// a negative `from` counts from the end (-1 is the last argument) and searches towards the start.
-    After { word: &'static str, from: i8 },
+    /// Behind the first argument that is this word, in either case, searched from argument `from` on.
+    After { word: &'static str, from: u8 },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +60,7 @@ impl KeySpec {
     /// One key behind the word `word`, which is searched from argument `from` on (`STORE key`).
     pub const fn after(word: &'static str, from: u8) -> Self {
         Self {
-            begin: Begin::After { word, from: from as i8 },
+            begin: Begin::After { word, from },
             find: Find::Range { last: 0, step: 1, limit: 0 },
         }
     }
@@ -69,7 +68,7 @@ impl KeySpec {
     /// The first half of the arguments behind the word `word` (`STREAMS key key id id`).
     pub const fn first_half_after(word: &'static str, from: u8) -> Self {
         Self {
-            begin: Begin::After { word, from: from as i8 },
+            begin: Begin::After { word, from },
             find: Find::Range { last: -1, step: 1, limit: 2 },
         }
     }
@@ -149,12 +148,7 @@ impl Begin {
             Self::At(place) => Some(usize::from(place)),
             Self::After { word, from } => {
                 let is_word = |place: &usize| args[*place].eq_ignore_ascii_case(word.as_bytes());
-                let found = if from >= 0 {
-                    (usize::from(from.unsigned_abs())..args.len()).find(is_word)
-                } else {
-                    let behind = usize::from(from.unsigned_abs()) - 1;
-                    (1..args.len().saturating_sub(behind)).rev().find(is_word)
-                };
+                let found = (usize::from(from)..args.len()).find(is_word);
                 found.map(|place| place + 1)
             }
         }

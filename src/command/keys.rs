@@ -3,9 +3,9 @@
 use super::key_spec::Begin;
 use super::key_spec::Find;
 use super::key_spec::KeySpec;
+use super::options;
 use super::rule::CommandRule;
 use super::rule::Finder;
-use super::sort;
 
 /// The arguments are not what the command wants: a count that is no number, or too few of them. The
 /// server will refuse them in its own words.
@@ -40,8 +40,12 @@ impl CommandRule {
                     spec.find_in(args, &mut keys.places)?;
                 }
             }
-            Finder::Sort => sort::find_in(args, &mut keys)?,
-            Finder::Migrate => migrate(args, &mut keys.places)?,
+            Finder::Sort => options::sort(args, &mut keys)?,
+            Finder::GeoRadius { options } => {
+                options::geo_radius(args, options, &mut keys.places)?;
+            }
+            Finder::Streams => options::streams(args, &mut keys.places)?,
+            Finder::Migrate => options::migrate(args, &mut keys.places)?,
         }
         Ok(keys)
     }
@@ -62,31 +66,6 @@ impl CommandRule {
         }
         Ok(Units { first, step, count: length / step })
     }
-}
-
-/// `MIGRATE host port key|"" db timeout [COPY] [REPLACE] [AUTH p] [AUTH2 u p] [KEYS key …]` (Redis 7.0
-/// `db.c` `migrateGetKeys`).
-fn migrate(args: &[&[u8]], places: &mut Vec<usize>) -> Result<(), Malformed> {
-    let mut place = 6;
-    while let Some(option) = args.get(place) {
-        place += match option.to_ascii_uppercase().as_slice() {
-            b"KEYS" => {
-                if !args[3].is_empty() {
-                    return Err(Malformed);
-                }
-                places.extend(place + 1..args.len());
-                return Ok(());
-            }
-            b"AUTH" => 2,
-            b"AUTH2" => 3,
-            _ => 1,
-        };
-    }
-    if args.len() <= 3 {
-        return Err(Malformed);
-    }
-    places.push(3);
-    Ok(())
 }
 
 /// A number as Redis reads it (`util.c` `string2ll`): no sign but a minus, no leading zero, no space.
@@ -147,26 +126,13 @@ mod tests {
 
     #[test]
     fn words_are_searched_in_either_case() {
-        let xread = CommandRule::keys(KeySpec::first_half_after("STREAMS", 1));
-        assert_eq!(places(xread, "XREAD COUNT 2 streams a b 0 0"), Ok(vec![4, 5]));
-        assert_eq!(places(xread, "XREAD COUNT 2"), Ok(vec![]));
-        let radius = CommandRule::key(1).and_keys(KeySpec::after("STORE", 6));
-        assert_eq!(places(radius, "GEORADIUS k 1 2 3 m"), Ok(vec![1]));
-        assert_eq!(places(radius, "GEORADIUS k 1 2 3 m STORE d"), Ok(vec![1, 7]));
-        assert_eq!(places(radius, "GEORADIUS k 1 2 3 m STORE"), Err(Malformed));
-    }
-
-    #[test]
-    fn the_keys_of_migrate_are_not_its_password() {
-        let rule = CommandRule::key(3).found_by(Finder::Migrate);
-        assert_eq!(places(rule, "MIGRATE h 1 k 0 9"), Ok(vec![3]));
-        assert_eq!(places(rule, "MIGRATE h 1 k 0 9 AUTH keys COPY"), Ok(vec![3]));
-        assert_eq!(
-            places(rule, "MIGRATE h 1  0 9 auth2 u keys KEYS a keys b"),
-            Ok(vec![10, 11, 12])
-        );
-        assert_eq!(places(rule, "MIGRATE h 1 k 0 9 KEYS a"), Err(Malformed));
-        assert_eq!(places(rule, "MIGRATE h 1"), Err(Malformed));
+        let read = CommandRule::keys(KeySpec::first_half_after("STREAMS", 1));
+        assert_eq!(places(read, "X COUNT 2 streams a b 0 0"), Ok(vec![4, 5]));
+        assert_eq!(places(read, "X COUNT 2"), Ok(vec![]));
+        let store = CommandRule::key(1).and_keys(KeySpec::after("STORE", 2));
+        assert_eq!(places(store, "X k"), Ok(vec![1]));
+        assert_eq!(places(store, "X k SORTED STORE d"), Ok(vec![1, 4]));
+        assert_eq!(places(store, "X k STORE"), Err(Malformed));
     }
 
     #[test]

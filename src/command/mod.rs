@@ -9,8 +9,8 @@
 mod key_spec;
 mod keys;
 mod lookup;
+mod options;
 mod rule;
-mod sort;
 mod table;
 
 pub use key_spec::KeySpec;

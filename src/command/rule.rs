@@ -171,6 +171,10 @@ pub(super) enum Finder {
     Specs,
     /// `SORT`: an option's argument may look like an option, and patterns name keys too.
     Sort,
+    /// `GEORADIUS`: so may the key behind an option. The options begin at this argument.
+    GeoRadius { options: u8 },
+    /// `XREAD`: a group may be called like an option.
+    Streams,
     /// `MIGRATE`: so may a password, and a key.
     Migrate,
 }
