@@ -30,7 +30,7 @@ pub(crate) enum Found<'a> {
 
 static BUILT_IN: LazyLock<Arc<Names>> = LazyLock::new(|| {
     let mut names = Names::default();
-    for (name, rule) in table::GROUPS.iter().copied().flatten() {
+    for (name, rule) in table::GROUPS.iter().flat_map(|(_, rows)| rows.iter()) {
         names.set(name.as_bytes(), *rule);
     }
     Arc::new(names)

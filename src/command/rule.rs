@@ -98,6 +98,8 @@ pub(crate) enum SessionCommand {
     ClientNoEvict,
     /// `CLIENT NO-TOUCH`.
     ClientNoTouch,
+    /// `CLIENT IMPORT-SOURCE`.
+    ClientImportSource,
     /// `READONLY` and `READWRITE`.
     ReadOnly,
     /// `RESET`: forgets all of the above.
@@ -162,6 +164,17 @@ pub struct CommandRule {
     pub(super) finder: Finder,
     /// Of a command to all nodes: an ejected one must not miss it.
     pub(super) needs_every_node: bool,
+    pub(super) exception: Option<&'static Exception>,
+}
+
+/// Another rule, for invocations with a certain word (`ACL LOG RESET`).
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Exception {
+    /// In either case.
+    pub(super) word: &'static str,
+    /// Where the word stands: at this argument, or at any.
+    pub(super) at: Option<u8>,
+    pub(super) rule: CommandRule,
 }
 
 /// How the keys of an invocation are found.
@@ -189,6 +202,7 @@ impl CommandRule {
             routes_by_channel: false,
             finder: Finder::Specs,
             needs_every_node: false,
+            exception: None,
         }
     }
 
@@ -286,6 +300,10 @@ impl CommandRule {
         Self { finder, ..self }
     }
 
+    pub(super) const fn except(self, exception: &'static Exception) -> Self {
+        Self { exception: Some(exception), ..self }
+    }
+
     /// Whether the command changes nothing.
     pub const fn is_read_only(&self) -> bool {
         self.is_read_only
@@ -294,6 +312,15 @@ impl CommandRule {
     /// Where its keys are. The keys of a few commands (`SORT`) are not found by specifications alone.
     pub fn key_specs(&self) -> impl Iterator<Item = KeySpec> {
         self.keys.into_iter().flatten()
+    }
+
+    /// The rule that holds for the invocation `args`: this one, or its exception.
+    #[inline]
+    pub(crate) fn for_arguments(&self, args: &[&[u8]]) -> &Self {
+        match self.exception {
+            Some(exception) if exception.applies_to(args) => &exception.rule,
+            _ => self,
+        }
     }
 
     pub(crate) fn needs_every_node(&self) -> bool {
@@ -317,10 +344,22 @@ impl CommandRule {
     #[inline]
     pub(crate) fn only_key(&self) -> Option<usize> {
         match (self.fan_out, self.keys) {
-            (FanOut::OneNode, [Some(spec), None, None]) if self.finder == Finder::Specs => {
+            (FanOut::OneNode, [Some(spec), None, None])
+                if self.finder == Finder::Specs && self.exception.is_none() =>
+            {
                 spec.only_place()
             }
             _ => None,
+        }
+    }
+}
+
+impl Exception {
+    fn applies_to(&self, args: &[&[u8]]) -> bool {
+        let is_word = |argument: &&[u8]| argument.eq_ignore_ascii_case(self.word.as_bytes());
+        match self.at {
+            Some(place) => args.get(usize::from(place)).is_some_and(is_word),
+            None => args.iter().skip(1).any(is_word),
         }
     }
 }
