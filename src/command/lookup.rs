@@ -66,6 +66,35 @@ impl CommandTable {
         }
     }
 
+    /// Which arguments of the request `args` are keys: their places, the command's name being
+    /// `args[0]`. What `COMMAND GETKEYS` answers, without a server.
+    ///
+    /// `None` if it cannot be said: the arguments are not what the command wants (a count that is no
+    /// number, fewer arguments than keys), or a [`strict`](Self::strict) table does not know it. A
+    /// channel (`PUBLISH`) is no key, nor is a pattern (`SORT … BY`).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use shardwright::CommandTable;
+    ///
+    /// let table = CommandTable::new();
+    /// assert_eq!(table.key_places(&["MSET", "a", "1", "b", "2"]), Some(vec![1, 3]));
+    /// assert_eq!(table.key_places(&["EVAL", "return 1", "2", "a", "b", "c"]), Some(vec![3, 4]));
+    /// assert_eq!(table.key_places(&["OBJECT", "ENCODING", "a"]), Some(vec![2]));
+    /// assert_eq!(table.key_places(&["PING"]), Some(vec![]));
+    /// ```
+    pub fn key_places(&self, args: &[impl AsRef<[u8]>]) -> Option<Vec<usize>> {
+        let args: Vec<&[u8]> = args.iter().map(AsRef::as_ref).collect();
+        let Found::Rule(rule) = self.find(args.first()?, || args.get(1).copied()) else {
+            return None;
+        };
+        if rule.routes_by_channel() {
+            return Some(Vec::new());
+        }
+        rule.keys_of(&args).ok().map(|keys| keys.places)
+    }
+
     /// The names in the table, subcommands as `CONTAINER SUBCOMMAND`, in no particular order.
     pub fn names(&self) -> impl Iterator<Item = String> {
         self.names.entries.iter().flat_map(|entry| {
@@ -336,6 +365,21 @@ mod tests {
         }
         assert_eq!(table.rule("my.999"), Some(&CommandRule::no_key()));
         assert_eq!(table.rule("MY.1000"), None);
+    }
+
+    #[test]
+    fn the_places_of_keys_can_be_asked_for() {
+        let table = CommandTable::new();
+        let places = |line: &str| table.key_places(&line.split(' ').collect::<Vec<_>>());
+        assert_eq!(places("del a b"), Some(vec![1, 2]));
+        assert_eq!(places("xinfo stream a"), Some(vec![2]));
+        assert_eq!(places("SORT a BY w_* STORE b"), Some(vec![1, 5]));
+        assert_eq!(places("PUBLISH channel x"), Some(vec![]));
+        assert_eq!(places("FLUSHALL"), Some(vec![]));
+        assert_eq!(places("ZUNION many a b"), None);
+        assert_eq!(places("NOSUCH a b"), Some(vec![1]));
+        assert_eq!(table.strict().key_places(&["NOSUCH", "a"]), None);
+        assert_eq!(CommandTable::new().key_places(&[] as &[&str]), None);
     }
 
     #[test]
