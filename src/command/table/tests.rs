@@ -9,6 +9,8 @@ use crate::command::Blocking;
 use crate::command::CommandTable;
 use crate::command::FanOut;
 
+mod guide;
+
 fn rows() -> impl Iterator<Item = &'static Row> {
     GROUPS.iter().flat_map(|(_, rows)| rows.iter())
 }
