@@ -148,7 +148,8 @@ impl Argument {
     }
 }
 
-/// The commands in a reply to `COMMAND DOCS`; of a container, its subcommands.
+/// The commands in a reply to `COMMAND DOCS` by name, for the server's order is another on each start;
+/// of a container, its subcommands.
 pub fn documented(docs: &Value) -> Vec<Documented> {
     let mut commands = Vec::new();
     for (name, doc) in pairs(docs) {
@@ -165,6 +166,7 @@ pub fn documented(docs: &Value) -> Vec<Documented> {
             }),
         }
     }
+    commands.sort_by(|one, other| one.name.cmp(&other.name));
     commands
 }
 
