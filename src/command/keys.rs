@@ -1,11 +1,11 @@
 //! The keys of one invocation.
 
-use super::rule::Begin;
+use super::key_spec::Begin;
+use super::key_spec::Find;
+use super::key_spec::KeySpec;
+use super::options;
 use super::rule::CommandRule;
-use super::rule::Find;
 use super::rule::Finder;
-use super::rule::KeySpec;
-use super::sort;
 
 /// The arguments are not what the command wants: a count that is no number, or too few of them. The
 /// server will refuse them in its own words.
@@ -40,8 +40,12 @@ impl CommandRule {
                     spec.find_in(args, &mut keys.places)?;
                 }
             }
-            Finder::Sort => sort::find_in(args, &mut keys)?,
-            Finder::Migrate => migrate(args, &mut keys.places)?,
+            Finder::Sort => options::sort(args, &mut keys)?,
+            Finder::GeoRadius { options } => {
+                options::geo_radius(args, options, &mut keys.places)?;
+            }
+            Finder::Streams => options::streams(args, &mut keys.places)?,
+            Finder::Migrate => options::migrate(args, &mut keys.places)?,
         }
         Ok(keys)
     }
@@ -62,93 +66,6 @@ impl CommandRule {
         }
         Ok(Units { first, step, count: length / step })
     }
-}
-
-impl KeySpec {
-    /// Redis 7.0 `db.c` `getKeysUsingKeySpecs`.
-    fn find_in(self, args: &[&[u8]], places: &mut Vec<usize>) -> Result<(), Malformed> {
-        let Some(begin) = self.begin.find_in(args) else {
-            return Ok(());
-        };
-        let (first, last, step) = match self.find {
-            Find::Range { last, step, .. } if last >= 0 => {
-                (begin, begin + usize::from(last.unsigned_abs()), step)
-            }
-            Find::Range { last, step, limit } => {
-                let end = if limit > 1 {
-                    begin + args.len().saturating_sub(begin) / usize::from(limit)
-                } else {
-                    args.len()
-                };
-                let behind = usize::from(last.unsigned_abs());
-                match end.checked_sub(behind) {
-                    Some(last) if last >= begin => (begin, last, step),
-                    _ => return Ok(()),
-                }
-            }
-            Find::Counted { count, first, step } => {
-                let count = args.get(begin + usize::from(count)).ok_or(Malformed)?;
-                let count = integer(count).and_then(|count| usize::try_from(count).ok());
-                let count = count.ok_or(Malformed)?;
-                if count > args.len() {
-                    return Err(Malformed);
-                }
-                let first = begin + usize::from(first);
-                let Some(steps) = count.checked_sub(1) else {
-                    return Ok(());
-                };
-                (first, first + steps * usize::from(step), step)
-            }
-        };
-        if last >= args.len() {
-            return Err(Malformed);
-        }
-        places.extend((first..=last).step_by(usize::from(step)));
-        Ok(())
-    }
-}
-
-impl Begin {
-    fn find_in(self, args: &[&[u8]]) -> Option<usize> {
-        match self {
-            Self::At(place) => Some(usize::from(place)),
-            Self::After { word, from } => {
-                let is_word = |place: &usize| args[*place].eq_ignore_ascii_case(word.as_bytes());
-                let found = if from >= 0 {
-                    (usize::from(from.unsigned_abs())..args.len()).find(is_word)
-                } else {
-                    let behind = usize::from(from.unsigned_abs()) - 1;
-                    (1..args.len().saturating_sub(behind)).rev().find(is_word)
-                };
-                found.map(|place| place + 1)
-            }
-        }
-    }
-}
-
-/// `MIGRATE host port key|"" db timeout [COPY] [REPLACE] [AUTH p] [AUTH2 u p] [KEYS key …]` (Redis 7.0
-/// `db.c` `migrateGetKeys`).
-fn migrate(args: &[&[u8]], places: &mut Vec<usize>) -> Result<(), Malformed> {
-    let mut place = 6;
-    while let Some(option) = args.get(place) {
-        place += match option.to_ascii_uppercase().as_slice() {
-            b"KEYS" => {
-                if !args[3].is_empty() {
-                    return Err(Malformed);
-                }
-                places.extend(place + 1..args.len());
-                return Ok(());
-            }
-            b"AUTH" => 2,
-            b"AUTH2" => 3,
-            _ => 1,
-        };
-    }
-    if args.len() <= 3 {
-        return Err(Malformed);
-    }
-    places.push(3);
-    Ok(())
 }
 
 /// A number as Redis reads it (`util.c` `string2ll`): no sign but a minus, no leading zero, no space.
@@ -200,27 +117,22 @@ mod tests {
     }
 
     #[test]
-    fn words_are_searched_in_either_case() {
-        let xread = CommandRule::keys(KeySpec::first_half_after("STREAMS", 1));
-        assert_eq!(places(xread, "XREAD COUNT 2 streams a b 0 0"), Ok(vec![4, 5]));
-        assert_eq!(places(xread, "XREAD COUNT 2"), Ok(vec![]));
-        let radius = CommandRule::key(1).and_keys(KeySpec::after("STORE", 6));
-        assert_eq!(places(radius, "GEORADIUS k 1 2 3 m"), Ok(vec![1]));
-        assert_eq!(places(radius, "GEORADIUS k 1 2 3 m STORE d"), Ok(vec![1, 7]));
-        assert_eq!(places(radius, "GEORADIUS k 1 2 3 m STORE"), Err(Malformed));
+    fn counted_keys_may_have_values() {
+        let msetex = CommandRule::keys(KeySpec::counted(1).every(2));
+        assert_eq!(places(msetex, "MSETEX 2 a 1 b 2 NX"), Ok(vec![2, 4]));
+        assert_eq!(places(msetex, "MSETEX 1 a 1 b 2"), Ok(vec![2]));
+        assert_eq!(places(msetex, "MSETEX 3 a 1 b 2"), Err(Malformed));
     }
 
     #[test]
-    fn the_keys_of_migrate_are_not_its_password() {
-        let rule = CommandRule::key(3).found_by(Finder::Migrate);
-        assert_eq!(places(rule, "MIGRATE h 1 k 0 9"), Ok(vec![3]));
-        assert_eq!(places(rule, "MIGRATE h 1 k 0 9 AUTH keys COPY"), Ok(vec![3]));
-        assert_eq!(
-            places(rule, "MIGRATE h 1  0 9 auth2 u keys KEYS a keys b"),
-            Ok(vec![10, 11, 12])
-        );
-        assert_eq!(places(rule, "MIGRATE h 1 k 0 9 KEYS a"), Err(Malformed));
-        assert_eq!(places(rule, "MIGRATE h 1"), Err(Malformed));
+    fn words_are_searched_in_either_case() {
+        let read = CommandRule::keys(KeySpec::first_half_after("STREAMS", 1));
+        assert_eq!(places(read, "X COUNT 2 streams a b 0 0"), Ok(vec![4, 5]));
+        assert_eq!(places(read, "X COUNT 2"), Ok(vec![]));
+        let store = CommandRule::key(1).and_keys(KeySpec::after("STORE", 2));
+        assert_eq!(places(store, "X k"), Ok(vec![1]));
+        assert_eq!(places(store, "X k SORTED STORE d"), Ok(vec![1, 4]));
+        assert_eq!(places(store, "X k STORE"), Err(Malformed));
     }
 
     #[test]

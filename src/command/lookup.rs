@@ -12,7 +12,8 @@ use super::table;
 /// A name that is not in the table is taken for a command whose first argument is its only key, which
 /// is true of most commands of most modules; a [`strict`](Self::strict) table refuses it instead.
 ///
-/// Names are case-insensitive. Cloning is cheap. A lookup costs about 5 ns.
+/// Names are case-insensitive. Cloning is cheap. A lookup costs about a hundred instructions, however
+/// many commands there are.
 #[derive(Clone)]
 pub struct CommandTable {
     names: Arc<Names>,
@@ -29,7 +30,7 @@ pub(crate) enum Found<'a> {
 
 static BUILT_IN: LazyLock<Arc<Names>> = LazyLock::new(|| {
     let mut names = Names::default();
-    for (name, rule) in table::GROUPS.iter().copied().flatten() {
+    for (name, rule) in table::GROUPS.iter().flat_map(|(_, rows)| rows.iter()) {
         names.set(name.as_bytes(), *rule);
     }
     Arc::new(names)
@@ -63,6 +64,35 @@ impl CommandTable {
             None => entry.rule.as_ref(),
             Some(subcommand) => entry.subcommand(subcommand),
         }
+    }
+
+    /// Which arguments of the request `args` are keys: their places, the command's name being
+    /// `args[0]`. What `COMMAND GETKEYS` answers, without a server.
+    ///
+    /// `None` if it cannot be said: the arguments are not what the command wants (a count that is no
+    /// number, fewer arguments than keys), or a [`strict`](Self::strict) table does not know it. A
+    /// channel (`PUBLISH`) is no key, nor is a pattern (`SORT … BY`).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use shardwright::CommandTable;
+    ///
+    /// let table = CommandTable::new();
+    /// assert_eq!(table.key_places(&["MSET", "a", "1", "b", "2"]), Some(vec![1, 3]));
+    /// assert_eq!(table.key_places(&["EVAL", "return 1", "2", "a", "b", "c"]), Some(vec![3, 4]));
+    /// assert_eq!(table.key_places(&["OBJECT", "ENCODING", "a"]), Some(vec![2]));
+    /// assert_eq!(table.key_places(&["PING"]), Some(vec![]));
+    /// ```
+    pub fn key_places(&self, args: &[impl AsRef<[u8]>]) -> Option<Vec<usize>> {
+        let args: Vec<&[u8]> = args.iter().map(AsRef::as_ref).collect();
+        let Found::Rule(rule) = self.find(args.first()?, || args.get(1).copied()) else {
+            return None;
+        };
+        if rule.routes_by_channel() {
+            return Some(Vec::new());
+        }
+        rule.keys_of(&args).ok().map(|keys| keys.places)
     }
 
     /// The names in the table, subcommands as `CONTAINER SUBCOMMAND`, in no particular order.
@@ -196,7 +226,7 @@ impl Names {
                     rule: None,
                     subcommands: Vec::new(),
                 });
-                self.reindex();
+                self.index_last();
                 self.entries.len() - 1
             }
         };
@@ -210,17 +240,25 @@ impl Names {
         }
     }
 
-    fn reindex(&mut self) {
-        let length = (self.entries.len() * 4).next_power_of_two();
-        self.index = vec![0; length];
-        for (place, entry) in self.entries.iter().enumerate() {
-            let Name::Short(words) = &entry.name else { continue };
-            let mut at = slot(words, length);
-            while self.index[at] != 0 {
-                at = (at + 1) % length;
-            }
-            self.index[at] = place as u32 + 1;
+    /// Brings the last entry into the index, which grows where it must.
+    fn index_last(&mut self) {
+        if self.entries.len() * 4 <= self.index.len() {
+            self.index_entry(self.entries.len() - 1);
+            return;
         }
+        self.index = vec![0; (self.entries.len() * 8).next_power_of_two()];
+        for place in 0..self.entries.len() {
+            self.index_entry(place);
+        }
+    }
+
+    fn index_entry(&mut self, place: usize) {
+        let Name::Short(words) = &self.entries[place].name else { return };
+        let mut at = slot(words, self.index.len());
+        while self.index[at] != 0 {
+            at = (at + 1) & (self.index.len() - 1);
+        }
+        self.index[at] = place as u32 + 1;
     }
 
     #[inline]
@@ -311,6 +349,37 @@ mod tests {
         assert!(table.names().any(|name| name == "BOX OPEN"));
         assert!(CommandTable::new().rule("GET").unwrap().is_read_only());
         assert!(CommandTable::new().rule("MY.COUNT").is_none());
+    }
+
+    #[test]
+    fn every_row_is_found_however_many_are_added() {
+        let mut table = CommandTable::new();
+        let built_in: Vec<_> = table.names().collect();
+        for number in 0..1000 {
+            table = table.with(&format!("MY.{number}"), CommandRule::no_key());
+        }
+        assert_eq!(table.names().count(), built_in.len() + 1000);
+        for name in built_in {
+            assert!(table.rule(&name).is_some(), "{name}");
+            assert_eq!(table.rule(&name), CommandTable::new().rule(&name), "{name}");
+        }
+        assert_eq!(table.rule("my.999"), Some(&CommandRule::no_key()));
+        assert_eq!(table.rule("MY.1000"), None);
+    }
+
+    #[test]
+    fn the_places_of_keys_can_be_asked_for() {
+        let table = CommandTable::new();
+        let places = |line: &str| table.key_places(&line.split(' ').collect::<Vec<_>>());
+        assert_eq!(places("del a b"), Some(vec![1, 2]));
+        assert_eq!(places("xinfo stream a"), Some(vec![2]));
+        assert_eq!(places("SORT a BY w_* STORE b"), Some(vec![1, 5]));
+        assert_eq!(places("PUBLISH channel x"), Some(vec![]));
+        assert_eq!(places("FLUSHALL"), Some(vec![]));
+        assert_eq!(places("ZUNION many a b"), None);
+        assert_eq!(places("NOSUCH a b"), Some(vec![1]));
+        assert_eq!(table.strict().key_places(&["NOSUCH", "a"]), None);
+        assert_eq!(CommandTable::new().key_places(&[] as &[&str]), None);
     }
 
     #[test]

@@ -6,13 +6,20 @@
 //!
 //! Not here: which node owns a key, and what is sent there (`plan`).
 
+mod key_spec;
 mod keys;
 mod lookup;
+mod options;
 mod rule;
-mod sort;
 mod table;
 mod waiting;
 
+// The examples on the page are run with those of the code.
+#[cfg(doctest)]
+#[doc = include_str!("../guide/commands.md")]
+mod guide {}
+
+pub use key_spec::KeySpec;
 pub(crate) use keys::Keys;
 pub(crate) use keys::Units;
 pub use lookup::CommandTable;
@@ -21,7 +28,6 @@ pub use rule::Blocking;
 pub use rule::CommandRule;
 pub(crate) use rule::FanOut;
 pub use rule::Gather;
-pub use rule::KeySpec;
 pub(crate) use rule::LocalReply;
 pub(crate) use rule::SessionCommand;
 pub(crate) use rule::Special;

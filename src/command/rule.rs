@@ -1,72 +1,6 @@
 //! What the crate knows of one command.
 
-/// Where keys stand among the arguments, in the terms of Redis's own key specifications
-/// (`COMMAND INFO`, Redis 7.0): where to begin, and how to go on from there.
-///
-/// Argument 0 is the command's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeySpec {
-    pub(crate) begin: Begin,
-    pub(crate) find: Find,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Begin {
-    /// At this argument.
-    At(u8),
-    /// Behind the first argument that is this word, in either case, searched from argument `from` on;
-    /// a negative `from` counts from the end (-1 is the last argument) and searches towards the start.
-    After { word: &'static str, from: i8 },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Find {
-    /// Every `step`-th argument up to `last`, which counts from where the keys begin if it is not
-    /// negative, and from the end if it is (-1 is the last argument). Where it is -1 only one
-    /// `limit`-th of the arguments are keys, unless `limit` is 0 or 1.
-    Range { last: i8, step: u8, limit: u8 },
-    /// As many keys as the argument at `count` says, from `first` on; both count from the beginning.
-    Counted { count: u8, first: u8, step: u8 },
-}
-
-impl KeySpec {
-    /// One key, at argument `index` (1 for most commands).
-    pub const fn at(index: u8) -> Self {
-        Self::range(index, 0, 1)
-    }
-
-    /// Keys from argument `first` on, every `step`-th, up to `last`: relative to `first` if it is not
-    /// negative, counted from the end if it is (-1 is the last argument).
-    ///
-    /// `DEL` is `range(1, -1, 1)`, `MSET` is `range(1, -1, 2)`, `BLPOP` is `range(1, -2, 1)`.
-    pub const fn range(first: u8, last: i8, step: u8) -> Self {
-        assert!(step > 0, "keys are at least one argument apart");
-        Self { begin: Begin::At(first), find: Find::Range { last, step, limit: 0 } }
-    }
-
-    /// As many keys as argument `index` says, right behind it.
-    ///
-    /// `EVAL` is `counted(2)`, `LMPOP` is `counted(1)`.
-    pub const fn counted(index: u8) -> Self {
-        Self { begin: Begin::At(index), find: Find::Counted { count: 0, first: 1, step: 1 } }
-    }
-
-    /// One key behind the word `word`, which is searched from argument `from` on (`STORE key`).
-    pub const fn after(word: &'static str, from: u8) -> Self {
-        Self {
-            begin: Begin::After { word, from: from as i8 },
-            find: Find::Range { last: 0, step: 1, limit: 0 },
-        }
-    }
-
-    /// The first half of the arguments behind the word `word` (`STREAMS key key id id`).
-    pub const fn first_half_after(word: &'static str, from: u8) -> Self {
-        Self {
-            begin: Begin::After { word, from: from as i8 },
-            find: Find::Range { last: -1, step: 1, limit: 2 },
-        }
-    }
-}
+use super::key_spec::KeySpec;
 
 /// How many key specifications a rule can have; no command of Redis has more.
 pub(super) const SPECS: usize = 3;
@@ -89,7 +23,7 @@ pub enum Gather {
     MinEach,
     /// 1 at each place where all nodes answer 1 (`SCRIPT EXISTS`).
     AndEach,
-    /// The elements of all replies, one node's behind the other's (`KEYS`).
+    /// The elements of all replies, one node's behind the other's (`KEYS`); of maps, their pairs.
     Concat,
     /// The elements of all replies, each once (`PUBSUB CHANNELS`).
     Union,
@@ -164,6 +98,8 @@ pub(crate) enum SessionCommand {
     ClientNoEvict,
     /// `CLIENT NO-TOUCH`.
     ClientNoTouch,
+    /// `CLIENT IMPORT-SOURCE`.
+    ClientImportSource,
     /// `READONLY` and `READWRITE`.
     ReadOnly,
     /// `RESET`: forgets all of the above.
@@ -228,6 +164,17 @@ pub struct CommandRule {
     pub(super) finder: Finder,
     /// Of a command to all nodes: an ejected one must not miss it.
     pub(super) needs_every_node: bool,
+    pub(super) exception: Option<&'static Exception>,
+}
+
+/// Another rule, for invocations with a certain word (`ACL LOG RESET`).
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Exception {
+    /// In either case.
+    pub(super) word: &'static str,
+    /// Where the word stands: at this argument, or at any.
+    pub(super) at: Option<u8>,
+    pub(super) rule: CommandRule,
 }
 
 /// How the keys of an invocation are found.
@@ -237,6 +184,10 @@ pub(super) enum Finder {
     Specs,
     /// `SORT`: an option's argument may look like an option, and patterns name keys too.
     Sort,
+    /// `GEORADIUS`: so may the key behind an option. The options begin at this argument.
+    GeoRadius { options: u8 },
+    /// `XREAD`: a group may be called like an option.
+    Streams,
     /// `MIGRATE`: so may a password, and a key.
     Migrate,
 }
@@ -251,6 +202,7 @@ impl CommandRule {
             routes_by_channel: false,
             finder: Finder::Specs,
             needs_every_node: false,
+            exception: None,
         }
     }
 
@@ -300,8 +252,9 @@ impl CommandRule {
     ///
     /// # Panics
     ///
-    /// With more than three key specifications.
+    /// With more than three key specifications, and behind [`split`](Self::split).
     pub const fn and_keys(mut self, spec: KeySpec) -> Self {
+        assert!(!matches!(self.fan_out, FanOut::ByKey(_)), "only one range of keys can be split");
         let mut place = 0;
         while self.keys[place].is_some() {
             place += 1;
@@ -311,10 +264,20 @@ impl CommandRule {
         self
     }
 
-    /// The same command, but split by node where its keys are on several. Its one key specification
-    /// is a [`range`](KeySpec::range); what stands between two keys goes with the first of them, and
-    /// what stands before the first key or behind the last goes to every node.
+    /// The same command, but split by node where its keys are on several. What stands between two
+    /// keys goes with the first of them, and what stands before the first key or behind the last goes
+    /// to every node.
+    ///
+    /// # Panics
+    ///
+    /// If its keys are not one [`range`](KeySpec::range) that ends where the arguments end, or so many
+    /// before.
     pub const fn split(self, gather: Gather) -> Self {
+        let has_one_range = match self.keys {
+            [Some(spec), None, None] => spec.is_open_range(),
+            _ => false,
+        };
+        assert!(has_one_range, "only a range of keys up to the end can be split");
         Self { fan_out: FanOut::ByKey(gather), ..self }
     }
 
@@ -337,9 +300,27 @@ impl CommandRule {
         Self { finder, ..self }
     }
 
+    pub(super) const fn except(self, exception: &'static Exception) -> Self {
+        Self { exception: Some(exception), ..self }
+    }
+
     /// Whether the command changes nothing.
     pub const fn is_read_only(&self) -> bool {
         self.is_read_only
+    }
+
+    /// Where its keys are. The keys of a few commands (`SORT`) are not found by specifications alone.
+    pub fn key_specs(&self) -> impl Iterator<Item = KeySpec> {
+        self.keys.into_iter().flatten()
+    }
+
+    /// The rule that holds for the invocation `args`: this one, or its exception.
+    #[inline]
+    pub(crate) fn for_arguments(&self, args: &[&[u8]]) -> &Self {
+        match self.exception {
+            Some(exception) if exception.applies_to(args) => &exception.rule,
+            _ => self,
+        }
     }
 
     pub(crate) fn needs_every_node(&self) -> bool {
@@ -354,10 +335,6 @@ impl CommandRule {
         self.fan_out
     }
 
-    pub(crate) fn key_specs(&self) -> impl Iterator<Item = KeySpec> {
-        self.keys.into_iter().flatten()
-    }
-
     pub(crate) fn routes_by_channel(&self) -> bool {
         self.routes_by_channel
     }
@@ -367,7 +344,9 @@ impl CommandRule {
     #[inline]
     pub(crate) fn only_key(&self) -> Option<usize> {
         match (self.fan_out, self.keys) {
-            (FanOut::OneNode, [Some(spec), None, None]) if self.finder == Finder::Specs => {
+            (FanOut::OneNode, [Some(spec), None, None])
+                if self.finder == Finder::Specs && self.exception.is_none() =>
+            {
                 spec.only_place()
             }
             _ => None,
@@ -375,12 +354,30 @@ impl CommandRule {
     }
 }
 
-impl KeySpec {
-    /// The one argument this can be, if it can be only one.
-    fn only_place(self) -> Option<usize> {
-        match (self.begin, self.find) {
-            (Begin::At(place), Find::Range { last: 0, .. }) => Some(usize::from(place)),
-            _ => None,
+impl Exception {
+    fn applies_to(&self, args: &[&[u8]]) -> bool {
+        let is_word = |argument: &&[u8]| argument.eq_ignore_ascii_case(self.word.as_bytes());
+        match self.at {
+            Some(place) => args.get(usize::from(place)).is_some_and(is_word),
+            None => args.iter().skip(1).any(is_word),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic = "only a range of keys up to the end can be split"]
+    fn counted_keys_cannot_be_split() {
+        let _ = CommandRule::keys(KeySpec::counted(1)).split(Gather::Sum);
+    }
+
+    #[test]
+    #[should_panic = "only one range of keys can be split"]
+    fn a_second_range_cannot_be_split() {
+        let _ =
+            CommandRule::keys(KeySpec::range(2, -1, 1)).split(Gather::Sum).and_keys(KeySpec::at(1));
     }
 }

@@ -12,6 +12,10 @@ pub(crate) trait Reply: Sized {
     fn map(pairs: Vec<(Self, Self)>) -> Self;
 
     fn is_error(&self) -> bool;
+    /// Whether it is a map, in protocols that have them.
+    fn is_map(&self) -> bool {
+        false
+    }
     fn as_integer(&self) -> Option<i64>;
     /// The elements of an array or a set, and of a map one behind the other.
     fn into_elements(self) -> Option<Vec<Self>>;
@@ -127,13 +131,19 @@ fn fold_each<R: Reply>(parts: Vec<Part<R>>, join: impl Fn(i64, i64) -> i64) -> G
     Ok(R::array(joined.unwrap_or_default().into_iter().map(R::integer).collect()))
 }
 
+/// Maps become one map, anything else an array.
 fn concatenate<R: Reply>(parts: Vec<Part<R>>) -> Gathered<R> {
+    let are_maps = parts.iter().all(|part| part.reply.is_map());
     let mut all = Vec::new();
     for part in parts {
         let broken = BrokenReply { node: part.node };
         all.extend(part.reply.into_elements().ok_or(broken)?);
     }
-    Ok(R::array(all))
+    if !are_maps {
+        return Ok(R::array(all));
+    }
+    let mut all = all.into_iter();
+    Ok(R::map(std::iter::from_fn(|| all.next().zip(all.next())).collect()))
 }
 
 fn union<R: Reply>(parts: Vec<Part<R>>) -> Gathered<R> {

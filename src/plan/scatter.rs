@@ -49,6 +49,7 @@ pub(crate) fn designated(router: &Router) -> Result<NodeId> {
 /// Keys on different nodes, a node that is ejected and keeps its keys, no live node. Nothing is to be
 /// sent then.
 pub(crate) fn scatter(args: &[&[u8]], rule: &CommandRule, router: &Router) -> Result<Plan> {
+    let rule = rule.for_arguments(args);
     match rule.fan_out() {
         FanOut::OneNode => one_node(args, rule, router).map(Plan::One),
         FanOut::ByKey(gather) => match rule.units_of(args) {
@@ -119,6 +120,7 @@ fn stays_on(pattern: &[u8], node: NodeId, router: &Router) -> bool {
 mod tests {
     use super::*;
     use crate::command::CommandTable;
+    use crate::command::SessionCommand;
     use crate::error::ShardErrorKind;
     use crate::node::Node;
     use crate::topology::Topology;
@@ -169,5 +171,35 @@ mod tests {
             assert_eq!(error.kind(), ShardErrorKind::CrossShard);
             assert!(error.to_string().contains(pattern), "{error}");
         }
+    }
+
+    /// The plan of what stands behind the name of a command, by its row.
+    fn plan(name: &str, arguments: &str) -> Result<Plan, String> {
+        let rule = *CommandTable::new().rule(name).unwrap();
+        plan_with(rule, &format!("{name} {arguments}")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_word_can_change_the_plan() {
+        assert_eq!(plan("ACL LOG", "10"), Ok(Plan::All(Gather::Concat)));
+        assert_eq!(plan("ACL LOG", "reset"), Ok(Plan::All(Gather::First)));
+        let session = |command| Ok(Plan::Special(Special::Session(command)));
+        let name = session(SessionCommand::ClientLibraryName);
+        assert_eq!(plan("CLIENT SETINFO", "LIB-NAME LIB-VER"), name);
+        let version = session(SessionCommand::ClientLibraryVersion);
+        assert_eq!(plan("CLIENT SETINFO", "lib-ver 1"), version);
+        assert_eq!(plan("TS.MRANGE", "- + FILTER a=b"), Ok(Plan::All(Gather::Concat)));
+        let grouped = plan("TS.MRANGE", "- + FILTER a=b groupby a REDUCE sum");
+        assert!(matches!(grouped, Ok(Plan::Special(Special::Refused(_)))), "{grouped:?}");
+    }
+
+    #[test]
+    fn keys_behind_options_are_checked_too() {
+        let radius =
+            |store: &str| plan("GEORADIUS", &format!("{{a}}k 1 2 3 m STORE {{a}} STORE {store}"));
+        assert!(matches!(radius("{a}2"), Ok(Plan::One(_))));
+        assert!((0..20).any(|number| radius(&format!("{number}:key")).is_err()));
+        let read = plan("XREADGROUP", "COUNT 1 GROUP STREAMS x STREAMS {a}s >");
+        assert_eq!(read, plan("GET", "{a}s"));
     }
 }

@@ -3,5 +3,6 @@
 mod support;
 
 mod client;
+mod commands;
 mod golden;
 mod layers;

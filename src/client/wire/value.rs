@@ -124,6 +124,10 @@ impl Reply for Value {
         matches!(self, Self::ServerError(_))
     }
 
+    fn is_map(&self) -> bool {
+        matches!(self, Self::Map(_))
+    }
+
     fn as_integer(&self) -> Option<i64> {
         match self {
             Self::Int(number) => Some(*number),

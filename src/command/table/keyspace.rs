@@ -1,14 +1,52 @@
-//! Keys of any type.
+//! Keys of any type, and databases as a whole.
 
-use super::Row;
-use crate::command::rule::CommandRule;
+use super::*;
+use crate::command::rule::Blocking;
 use crate::command::rule::Finder;
-use crate::command::rule::Gather;
-use crate::command::rule::KeySpec;
+
+/// An ejected node that misses it would bring its data back.
+const FLUSH: CommandRule = CommandRule::every_node(Gather::First);
 
 pub(super) const ROWS: &[Row] = &[
-    ("DEL", CommandRule::keys(KeySpec::range(1, -1, 1)).split(Gather::Sum)),
-    ("MIGRATE", CommandRule::key(3).found_by(Finder::Migrate)),
-    ("SORT", CommandRule::key(1).found_by(Finder::Sort)),
-    ("SORT_RO", CommandRule::key(1).found_by(Finder::Sort).read_only()),
+    ("COPY", WRITE_TWO),
+    ("DBSIZE", CommandRule::all_nodes(Gather::Sum).read_only()),
+    ("DEL", WRITE_ALL.split(Gather::Sum)),
+    ("DUMP", READ),
+    ("EXISTS", READ_ALL.split(Gather::Sum)),
+    ("EXPIRE", WRITE),
+    ("EXPIREAT", WRITE),
+    ("EXPIRETIME", READ),
+    ("FLUSHALL", FLUSH),
+    ("FLUSHDB", FLUSH),
+    ("KEYS", CommandRule::all_nodes(Gather::Concat).read_only()),
+    // MIGRATE host port key|"" db timeout …
+    ("MIGRATE", CommandRule::key(3).found_by(Finder::Migrate).blocking(Blocking::Milliseconds(5))),
+    ("MOVE", WRITE),
+    ("OBJECT", WRITE_SECOND),
+    ("OBJECT ENCODING", READ_SECOND),
+    ("OBJECT FREQ", READ_SECOND),
+    ("OBJECT HELP", DESIGNATED),
+    ("OBJECT IDLETIME", READ_SECOND),
+    ("OBJECT REFCOUNT", READ_SECOND),
+    ("PERSIST", WRITE),
+    ("PEXPIRE", WRITE),
+    ("PEXPIREAT", WRITE),
+    ("PEXPIRETIME", READ),
+    ("PTTL", READ),
+    ("RANDOMKEY", CommandRule::until_found().read_only()),
+    ("RENAME", WRITE_TWO),
+    ("RENAMENX", WRITE_TWO),
+    ("RESTORE", WRITE),
+    ("RESTORE-ASKING", WRITE),
+    ("SCAN", CommandRule::special(Special::Scan).read_only()),
+    ("SORT", WRITE.found_by(Finder::Sort)),
+    ("SORT_RO", READ.found_by(Finder::Sort)),
+    // A node that misses it would go on with the other database.
+    ("SWAPDB", CommandRule::every_node(Gather::First)),
+    ("TOUCH", READ_ALL.split(Gather::Sum)),
+    ("TTL", READ),
+    ("TYPE", READ),
+    ("UNLINK", WRITE_ALL.split(Gather::Sum)),
+    ("WAIT", CommandRule::all_nodes(Gather::Min).blocking(Blocking::Milliseconds(2))),
+    ("WAITAOF", CommandRule::all_nodes(Gather::MinEach).blocking(Blocking::Milliseconds(3))),
 ];

@@ -1,13 +1,34 @@
 //! Strings.
 
-use super::Row;
-use crate::command::rule::CommandRule;
-use crate::command::rule::Gather;
-use crate::command::rule::KeySpec;
+use super::*;
 
 pub(super) const ROWS: &[Row] = &[
-    ("GET", CommandRule::key(1).read_only()),
-    ("SET", CommandRule::key(1)),
-    ("MGET", CommandRule::keys(KeySpec::range(1, -1, 1)).split(Gather::InKeyOrder).read_only()),
+    ("APPEND", WRITE),
+    ("DECR", WRITE),
+    ("DECRBY", WRITE),
+    ("DELEX", WRITE),
+    ("DELIFEQ", WRITE),
+    ("DIGEST", READ),
+    ("GET", READ),
+    ("GETDEL", WRITE),
+    ("GETEX", WRITE),
+    ("GETRANGE", READ),
+    ("GETSET", WRITE),
+    ("INCR", WRITE),
+    ("INCRBY", WRITE),
+    ("INCRBYFLOAT", WRITE),
+    ("INCREX", WRITE),
+    ("LCS", CommandRule::keys(KeySpec::range(1, 1, 1)).read_only()),
+    ("MGET", READ_ALL.split(Gather::InKeyOrder)),
     ("MSET", CommandRule::keys(KeySpec::range(1, -1, 2)).split(Gather::First)),
+    // All keys or none: there is no such promise across nodes.
+    ("MSETEX", CommandRule::keys(KeySpec::counted(1).every(2))),
+    ("MSETNX", CommandRule::keys(KeySpec::range(1, -1, 2))),
+    ("PSETEX", WRITE),
+    ("SET", WRITE),
+    ("SETEX", WRITE),
+    ("SETNX", WRITE),
+    ("SETRANGE", WRITE),
+    ("STRLEN", READ),
+    ("SUBSTR", READ),
 ];

@@ -36,6 +36,10 @@ impl Reply for Toy {
         matches!(self, Error(_))
     }
 
+    fn is_map(&self) -> bool {
+        matches!(self, Self::Map(_))
+    }
+
     fn as_integer(&self) -> Option<i64> {
         match self {
             Integer(number) => Some(*number),
@@ -46,6 +50,7 @@ impl Reply for Toy {
     fn into_elements(self) -> Option<Vec<Self>> {
         match self {
             Array(elements) => Some(elements),
+            Self::Map(pairs) => Some(pairs.into_iter().flat_map(|(a, b)| [a, b]).collect()),
             _ => None,
         }
     }
@@ -98,6 +103,19 @@ fn replies_become_one_as_the_command_wants() {
     assert_eq!(
         gathered(Gather::ByNode, vec![text("x"), text("y")]),
         Ok(Toy::Map(vec![(text("n0"), text("x")), (text("n1"), text("y"))]))
+    );
+}
+
+#[test]
+fn maps_behind_one_another_are_a_map() {
+    let one = |name: &str, number| Toy::Map(vec![(text(name), Integer(number))]);
+    assert_eq!(
+        gathered(Gather::Concat, vec![one("a", 1), Toy::Map(vec![]), one("b", 2)]),
+        Ok(Toy::Map(vec![(text("a"), Integer(1)), (text("b"), Integer(2))]))
+    );
+    assert_eq!(
+        gathered(Gather::Concat, vec![one("a", 1), numbers(&[2])]),
+        Ok(Array(vec![text("a"), Integer(1), Integer(2)]))
     );
 }
 

@@ -1,0 +1,44 @@
+//! Scripts and functions.
+
+use super::*;
+
+/// `EVAL script numkeys key …`. Keys that the script uses without naming them are those of whatever
+/// node it runs on.
+const EVAL: CommandRule = CommandRule::keys(KeySpec::counted(2));
+const EVAL_READ_ONLY: CommandRule = EVAL.read_only();
+
+/// Functions are data: a node that misses a change would run another version of them.
+const CHANGE: CommandRule = CommandRule::every_node(Gather::First);
+/// Scripts are a cache: a node that misses one asks for it (`NOSCRIPT`).
+const CACHE: CommandRule = CommandRule::all_nodes(Gather::First);
+/// One node runs the script, or has it.
+const WHEREVER: CommandRule = CommandRule::all_nodes(Gather::AnySuccess);
+const DEBUGGER: CommandRule =
+    CommandRule::refused("it turns a connection into a debugger; connect to the node directly");
+
+pub(super) const ROWS: &[Row] = &[
+    ("EVAL", EVAL),
+    ("EVALSHA", EVAL),
+    ("EVALSHA_RO", EVAL_READ_ONLY),
+    ("EVAL_RO", EVAL_READ_ONLY),
+    ("FCALL", EVAL),
+    ("FCALL_RO", EVAL_READ_ONLY),
+    ("FUNCTION", UNKNOWN),
+    ("FUNCTION DELETE", CHANGE),
+    ("FUNCTION DUMP", DESIGNATED),
+    ("FUNCTION FLUSH", CHANGE),
+    ("FUNCTION HELP", DESIGNATED),
+    ("FUNCTION KILL", WHEREVER),
+    ("FUNCTION LIST", DESIGNATED),
+    ("FUNCTION LOAD", CHANGE),
+    ("FUNCTION RESTORE", CHANGE),
+    ("FUNCTION STATS", CommandRule::all_nodes(Gather::ByNode)),
+    ("SCRIPT", UNKNOWN),
+    ("SCRIPT DEBUG", DEBUGGER),
+    ("SCRIPT EXISTS", CommandRule::all_nodes(Gather::AndEach)),
+    ("SCRIPT FLUSH", CACHE),
+    ("SCRIPT HELP", DESIGNATED),
+    ("SCRIPT KILL", WHEREVER),
+    ("SCRIPT LOAD", CACHE),
+    ("SCRIPT SHOW", WHEREVER),
+];

@@ -1,0 +1,5 @@
+//! The command table against what real servers say of their commands.
+
+mod generator;
+mod golden;
+mod live;
