@@ -170,7 +170,7 @@ impl ShardedConnection {
             return Err(empty_command());
         };
         match table.find(name, || rest.first().copied()) {
-            Found::Rule(rule) => Ok(rule),
+            Found::Rule(rule) => Ok(rule.for_arguments(args)),
             Found::Unknown => Err(refused(name, "it is not in the command table").into()),
         }
     }

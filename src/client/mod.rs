@@ -33,6 +33,8 @@ mod pubsub;
 mod session;
 mod shared;
 mod special;
+#[cfg(any(feature = "tls-native-tls", feature = "tls-rustls"))]
+mod tls;
 mod transaction;
 mod wire;
 

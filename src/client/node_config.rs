@@ -63,6 +63,15 @@ impl NodeConfig {
         &self.info
     }
 
+    /// The same node, connected to in another way.
+    #[cfg_attr(
+        not(any(feature = "tls-native-tls", feature = "tls-rustls")),
+        allow(dead_code, reason = "certificates are the only other way")
+    )]
+    pub(super) fn with_info(self, info: ConnectionInfo) -> Self {
+        Self { info, ..self }
+    }
+
     /// The node as the core knows it, and the rest.
     pub(super) fn split(self) -> Result<(Node, Endpoint)> {
         let endpoint = Endpoint::new(self.info);
