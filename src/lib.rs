@@ -1,7 +1,10 @@
 //! Client-side sharding for Redis and Memcached, in the application's own process.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
-#![cfg_attr(not(feature = "redis"), allow(dead_code, reason = "the pure floors serve front ends"))]
+#![cfg_attr(
+    not(feature = "redis"),
+    allow(dead_code, unused_imports, reason = "the pure floors serve front ends")
+)]
 #![warn(missing_docs, unreachable_pub, clippy::exhaustive_enums, clippy::exhaustive_structs)]
 
 // Floor 0: words.

@@ -177,7 +177,6 @@ impl Station {
             State::Connecting { connecting, by } => {
                 let outcome = connecting.advance(now).and_then(|progress| match progress {
                     Progress::Waiting(connecting) => {
-                        let connecting = Box::new(connecting);
                         Ok((State::Connecting { connecting, by }, false))
                     }
                     Progress::Connected(link) => {

@@ -84,7 +84,7 @@ struct Exchanged {
 #[derive(Debug)]
 pub(crate) enum Progress {
     Connected(Link),
-    Waiting(Connecting),
+    Waiting(Box<Connecting>),
 }
 
 impl Connecting {
@@ -125,7 +125,9 @@ impl Connecting {
             }
             state = match target.step(state, now)? {
                 Step::Next(state) => state,
-                Step::Wait(state) => return Ok(Progress::Waiting(Self { target, state })),
+                Step::Wait(state) => {
+                    return Ok(Progress::Waiting(Box::new(Self { target, state })));
+                }
                 Step::Arrived(transport) => {
                     return Ok(Progress::Connected(Link::new(transport)));
                 }

@@ -107,7 +107,7 @@ impl Job {
     fn advance(&mut self, now: Instant, on_push: &mut dyn FnMut(Value)) {
         self.stage = match std::mem::replace(&mut self.stage, Stage::Changing) {
             Stage::Connecting(connecting) => match connecting.advance(now) {
-                Ok(Progress::Waiting(connecting)) => Stage::Connecting(Box::new(connecting)),
+                Ok(Progress::Waiting(connecting)) => Stage::Connecting(connecting),
                 Ok(Progress::Connected(link)) => {
                     self.is_connected = true;
                     self.talk(link, on_push)
