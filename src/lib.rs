@@ -26,6 +26,9 @@ mod plan;
 #[cfg(feature = "redis")]
 mod client;
 
+#[cfg(feature = "redis")]
+pub mod guide;
+
 // The public interface is:
 #[cfg(feature = "redis")]
 pub use client::{

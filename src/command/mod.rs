@@ -14,11 +14,6 @@ mod rule;
 mod table;
 mod waiting;
 
-// The examples on the page are run with those of the code.
-#[cfg(doctest)]
-#[doc = include_str!("../guide/commands.md")]
-mod guide {}
-
 pub use key_spec::KeySpec;
 pub(crate) use keys::Keys;
 pub(crate) use keys::Units;

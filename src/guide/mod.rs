@@ -1,0 +1,17 @@
+//! The guide: what one wants to know before, and at three in the morning.
+
+/// How the crate is built, and why so.
+#[doc = include_str!("architecture.md")]
+pub mod architecture {}
+
+/// What happens to each command of Redis.
+#[doc = include_str!("commands.md")]
+pub mod commands {}
+
+/// What is as in nutcracker and in redis-rs, and what is not.
+#[doc = include_str!("compatibility.md")]
+pub mod compatibility {}
+
+/// What happens when a node fails, and what to set.
+#[doc = include_str!("failures.md")]
+pub mod failures {}
