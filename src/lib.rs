@@ -1,4 +1,49 @@
-//! Client-side sharding for Redis and Memcached, in the application's own process.
+//! Client-side sharding for Redis, in the application's own process.
+//!
+//! [`ShardedClient`] is `redis::Client` over many nodes: it spreads keys over plain servers exactly as
+//! nutcracker (twemproxy) would, asks them at the same time where a command concerns several, and ejects,
+//! probes and takes back nodes that fail. No proxy stands in between.
+//!
+//! ```text
+//!                               ┌──► node 1: MGET a c ──► [1, 3] ──┐
+//! con.mget(["a", "b", "c"]) ────┤                                  ├──► [1, 2, 3]
+//!                               └──► node 2: MGET b   ──► [2]    ──┘
+//! ```
+//!
+//! What it does not: it is no client for Redis Cluster, and it moves no data between nodes.
+//!
+//! # Getting started
+//!
+//! The construction is what changes in an application of redis-rs:
+//!
+//! ```no_run
+//! use redis::Commands;
+//!
+//! let client = shardwright::ShardedClient::open("redis://10.0.0.1:6379,redis://10.0.0.2:6379")?;
+//! let mut connection = client.get_connection()?;
+//! let _: () = connection.set("key", 42)?;
+//! # Ok::<(), redis::RedisError>(())
+//! ```
+//!
+//! [`ShardedClient::builder`] takes everything else: names and weights of nodes, hash, distribution, hash
+//! tag, deadlines, what becomes of the keys of a dead node, whom to tell.
+//!
+//! Where a key lives needs no server and no client: [`Topology`] and [`Router`] tell.
+//!
+//! # The guide
+//!
+//! - [what happens to each command](guide::commands)
+//! - [what happens when a node fails, and what to set](guide::failures)
+//! - [what is as in nutcracker and redis-rs, and what is not](guide::compatibility)
+//! - [how the crate is built](guide::architecture)
+//!
+//! # Features
+//!
+//! | feature | gives | pulls in |
+//! |---|---|---|
+//! | `redis` (default) | [`ShardedClient`] | redis, rustix, socket2 |
+//! | `tls-rustls`, `tls-native-tls`, `tls-rustls-insecure`, `tls-rustls-webpki-roots` | TLS to the nodes | what redis-rs's features of these names do |
+//! | none | placement: [`Topology`], [`Router`], hashes, rings | crc32fast, fnv, md-5, parking_lot, thiserror |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
@@ -45,3 +90,8 @@ pub use node::{Address, Node, NodeId, Weight};
 #[cfg(feature = "redis")]
 pub use redis;
 pub use topology::{Event, Move, Movement, NodeMetrics, Router, Topology};
+
+// The examples in the README are compiled with those of the code.
+#[cfg(all(doctest, feature = "redis"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
