@@ -4,3 +4,5 @@ mod support;
 
 mod golden;
 mod layers;
+#[cfg(feature = "config")]
+mod nutcracker_config;
