@@ -9,6 +9,7 @@
 
 #[cfg(feature = "config")]
 mod nutcracker;
+mod url;
 
 #[cfg(feature = "config")]
 pub use nutcracker::Listen;
@@ -16,3 +17,7 @@ pub use nutcracker::Listen;
 pub use nutcracker::NutcrackerConfig;
 #[cfg(feature = "config")]
 pub use nutcracker::PoolConfig;
+pub(crate) use url::Limit;
+pub(crate) use url::ShardUrl;
+pub(crate) use url::Tls;
+pub(crate) use url::UrlNode;
