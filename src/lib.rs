@@ -64,6 +64,7 @@ mod protocol;
 mod distribution;
 mod health;
 // Floor 3: what readers share.
+mod config;
 mod topology;
 // Floor 4: one request.
 mod plan;
@@ -81,6 +82,8 @@ pub use client::{
     ShardedClientBuilder, ShardedConnection, ShardedPubSub,
 };
 pub use command::{Blocking, CommandRule, CommandTable, Gather, KeySpec};
+#[cfg(feature = "config")]
+pub use config::{Listen, NutcrackerConfig, PoolConfig};
 pub use distribution::{Distribution, DistributionKind, NodeOrder, NodeSet, Point, Ring, RingNode};
 pub use error::{Result, ShardError, ShardErrorKind};
 pub use hash::{CharSign, HashFn, HashKind, NutcrackerHash};

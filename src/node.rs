@@ -210,7 +210,8 @@ impl fmt::Display for Node {
     }
 }
 
-/// Why a node line could not be read; the texts are nutcracker's (`conf: directive "servers" …`).
+/// Why a node line could not be read; the texts are nutcracker's (`conf: directive "servers" …`),
+/// but for the last two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NodeLineError {
     #[error(
@@ -223,6 +224,8 @@ pub(crate) enum NodeLineError {
     ZeroWeight,
     #[error("has an invalid port in \"hostname:port:weight [name]\" format string")]
     Port,
+    #[error("has an empty host in \"hostname:port:weight [name]\" format string")]
+    Host,
     #[error("has an empty name in \"hostname:port:weight [name]\" format string")]
     Name,
 }
@@ -230,35 +233,46 @@ pub(crate) enum NodeLineError {
 impl Node {
     /// Reads `host:port:weight [name]` or `/path:weight [name]` from the end, as nutcracker does: a
     /// name is what follows the last space, a weight what follows the last colon before it, a port
-    /// what follows the colon before that; the rest is the host.
+    /// what follows the colon before that; the rest is the host. Without a name the text before the
+    /// weight is the ring name, leading zeros of the port included.
     ///
-    /// Where nutcracker would go on with nonsense this says no: an empty name behind a trailing
-    /// space, and numbers that wrap around. An IPv6 host may stand in brackets.
+    /// Where nutcracker would go on with nonsense this says no: an empty host, an empty name behind a
+    /// trailing space, and numbers that wrap around. An IPv6 host may stand in brackets.
     pub(crate) fn parse_line(line: &str) -> Result<Self, NodeLineError> {
         let (place, name) = match line.rsplit_once(' ') {
             Some((place, name)) => (place, Some(name)),
             None => (line, None),
         };
         let (place, weight) = place.rsplit_once(':').ok_or(NodeLineError::Format)?;
-        let address = if place.starts_with('/') {
-            if place.contains(':') {
-                return Err(NodeLineError::Format);
-            }
-            Address::Unix(place.to_owned())
+        let host_and_port = if !place.starts_with('/') {
+            Some(place.rsplit_once(':').ok_or(NodeLineError::Format)?)
+        } else if place.contains(':') {
+            return Err(NodeLineError::Format);
         } else {
-            let (host, port) = place.rsplit_once(':').ok_or(NodeLineError::Format)?;
-            let port = decimal(port).and_then(|port| u16::try_from(port).ok());
-            let port = port.filter(|&port| port > 0).ok_or(NodeLineError::Port)?;
-            let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-            let host = bare.unwrap_or(host);
-            if host.is_empty() {
-                return Err(NodeLineError::Format);
-            }
-            Address::tcp(host, port)
+            None
         };
+        // In nutcracker's order, so that a line with two faults is refused for the same one.
         let weight = decimal(weight).ok_or(NodeLineError::Weight)?;
         let weight = Weight::new(weight).ok_or(NodeLineError::ZeroWeight)?;
-        let node = Self::new(address).with_weight(weight);
+        let node = match host_and_port {
+            None => Self::new(Address::Unix(place.to_owned())),
+            Some((host, digits)) => {
+                let port = decimal(digits).and_then(|port| u16::try_from(port).ok());
+                let port = port.filter(|&port| port > 0).ok_or(NodeLineError::Port)?;
+                let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+                let host = bare.unwrap_or(host);
+                if host.is_empty() {
+                    return Err(NodeLineError::Host);
+                }
+                let node = Self::new(Address::tcp(host, port));
+                if digits.starts_with('0') && port != 11211 {
+                    Self { name: format!("{host}:{digits}").into(), ..node }
+                } else {
+                    node
+                }
+            }
+        };
+        let node = node.with_weight(weight);
         match name {
             None => Ok(node),
             Some("") => Err(NodeLineError::Name),
@@ -267,12 +281,13 @@ impl Node {
     }
 }
 
-/// Decimal digits only, as nutcracker's `nc_atoi`, but without its wrap-around.
-fn decimal(text: &str) -> Option<u32> {
+/// Decimal digits only, up to the largest C `int`, as nutcracker's `nc_atoi`, but without its
+/// wrap-around.
+pub(crate) fn decimal(text: &str) -> Option<u32> {
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    text.parse().ok()
+    text.parse().ok().filter(|number| i32::try_from(*number).is_ok())
 }
 
 impl FromStr for Node {
@@ -305,6 +320,9 @@ mod tests {
         assert_eq!(name_of("::1:6379:1"), "::1:6379");
         assert_eq!(name_of("[::1]:6379:1"), "::1:6379");
         assert_eq!(name_of("10.0.0.1:11211:3 server:1"), "server:1");
+        // The stats of nutcracker 0.5.0 show these names.
+        assert_eq!(name_of("a:06379:1"), "a:06379");
+        assert_eq!(name_of("b:011211:1"), "b");
     }
 
     #[test]
@@ -314,13 +332,16 @@ mod tests {
             ("", Format),
             ("127.0.0.1", Format),
             ("127.0.0.1:6379", Format),
-            (":6379:1", Format),
+            (":6379:1", Host),
             ("/a:b:1", Format),
             ("127.0.0.1:6379:", Weight),
             ("127.0.0.1:6379:-1", Weight),
             ("127.0.0.1:6379:1\tname", Weight),
             ("127.0.0.1:6379:1  name", Weight),
+            ("127.0.0.1:6379:2147483648", Weight),
             ("127.0.0.1:6379:4294967297", Weight),
+            ("127.0.0.1:x:y", Weight),
+            ("127.0.0.1:x:0", ZeroWeight),
             ("127.0.0.1:6379:0", ZeroWeight),
             ("127.0.0.1:0:1", Port),
             ("127.0.0.1:65536:1", Port),

@@ -237,7 +237,7 @@ mod tests {
             (vec![], "no node"),
             (vec!["a:1:1 x", "b:1:1 x"], "two nodes have the name 'x': a:1 and b:1"),
             (vec!["a:1:1", "b:1:1 a:1"], "two nodes have the name 'a:1'"),
-            (vec!["a:1:4294967295", "b:1:1"], "sum up to 4294967296"),
+            (vec!["a:1:2147483647", "b:1:2147483647", "c:1:2"], "sum up to 4294967296"),
         ] {
             let error = Topology::new(nodes(&lines)).unwrap_err().to_string();
             assert!(error.contains(reason), "{error}");

@@ -6,3 +6,5 @@ mod client;
 mod commands;
 mod golden;
 mod layers;
+#[cfg(feature = "config")]
+mod nutcracker_config;

@@ -1,0 +1,23 @@
+//! Configuration: text in, definitions out.
+//!
+//! Two readers: a `nutcracker.yml` (Cargo feature `config`) and URLs, which are lists of nodes with
+//! options behind them. Both answer with a definition or with an error that says where the text is
+//! wrong; neither opens a file, looks at the environment or resolves a name.
+//!
+//! Not here: turning a definition into connections (the front ends do), and reading the line of one
+//! server ([`Node`](crate::Node) does).
+
+#[cfg(feature = "config")]
+mod nutcracker;
+mod url;
+
+#[cfg(feature = "config")]
+pub use nutcracker::Listen;
+#[cfg(feature = "config")]
+pub use nutcracker::NutcrackerConfig;
+#[cfg(feature = "config")]
+pub use nutcracker::PoolConfig;
+pub(crate) use url::Limit;
+pub(crate) use url::ShardUrl;
+pub(crate) use url::Tls;
+pub(crate) use url::UrlNode;
