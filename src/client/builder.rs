@@ -110,6 +110,18 @@ impl ShardedClientBuilder {
         &self.nodes
     }
 
+    /// Hash, distribution, hash tag, order and ejection policy of `topology`; of its nodes nothing.
+    pub fn rules_of(self, topology: &Topology) -> Self {
+        Self {
+            hash: Arc::clone(topology.shared_hash()),
+            distribution: Arc::clone(topology.shared_distribution()),
+            hash_tag: topology.hash_tag(),
+            node_order: topology.node_order(),
+            eject: topology.eject_policy().clone(),
+            ..self
+        }
+    }
+
     /// How keys are hashed (`fnv1a_64`).
     pub fn hash(self, hash: impl HashFn + 'static) -> Self {
         Self { hash: Arc::new(hash), ..self }

@@ -28,6 +28,8 @@ mod node_connection;
 mod options;
 mod partial;
 mod pipeline;
+#[cfg(feature = "config")]
+mod pool;
 mod probe;
 mod pubsub;
 mod session;

@@ -1,8 +1,9 @@
 //! What the user describes: nodes, hash, distribution, tag and ejection policy.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+
+use fnv::FnvHashMap;
 
 use super::Movement;
 use super::Router;
@@ -136,6 +137,11 @@ impl Topology {
         self.hash_tag
     }
 
+    /// The order in which the nodes are numbered, if it is not the distribution's own.
+    pub fn node_order(&self) -> Option<NodeOrder> {
+        self.node_order
+    }
+
     /// The ejection policy.
     pub fn eject_policy(&self) -> &EjectPolicy {
         &self.eject
@@ -177,6 +183,10 @@ impl Topology {
     pub(crate) fn shared_hash(&self) -> &Arc<dyn HashFn> {
         &self.hash
     }
+
+    pub(crate) fn shared_distribution(&self) -> &Arc<dyn Distribution> {
+        &self.distribution
+    }
 }
 
 impl fmt::Debug for Topology {
@@ -202,7 +212,7 @@ fn check(nodes: &[Node]) -> Result<()> {
             NodeId::LIMIT
         )));
     }
-    let mut seen: HashMap<&str, &Node> = HashMap::new();
+    let mut seen: FnvHashMap<&str, &Node> = FnvHashMap::default();
     for node in nodes {
         if let Some(first) = seen.insert(node.name(), node) {
             return Err(ShardError::configuration(format!(

@@ -2,9 +2,12 @@
 
 mod support;
 
+#[cfg(feature = "redis")]
 mod client;
 mod commands;
 mod golden;
 mod layers;
 #[cfg(feature = "config")]
 mod nutcracker_config;
+#[cfg(feature = "redis")]
+mod opening;
