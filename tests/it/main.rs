@@ -4,3 +4,4 @@ mod support;
 
 mod golden;
 mod layers;
+mod nutcracker;
