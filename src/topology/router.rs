@@ -266,6 +266,33 @@ mod tests {
     }
 
     #[test]
+    fn a_rebuilt_ring_is_that_of_the_live_nodes_alone() {
+        let weighted =
+            (0..7).map(|index| format!("10.0.0.{index}:6379:{}", 1 + index % 3).parse().unwrap());
+        let topology = Topology::new(weighted).unwrap().with_eject_policy(EjectPolicy::rebuild());
+        for kind in [DistributionKind::Ketama, DistributionKind::Modula] {
+            let full = topology.clone().with_distribution(kind).router();
+            let ejected: NodeSet = [1, 4].into_iter().filter_map(NodeId::new).collect();
+            let router = full.with_ejected(&ejected);
+            let live: Vec<_> = full
+                .nodes()
+                .iter()
+                .zip(ids(full.nodes()))
+                .filter(|(_, id)| !ejected.contains(*id))
+                .map(|(node, _)| node.clone())
+                .collect();
+            let alone = full.topology().clone().with_nodes(live).unwrap().router();
+            for number in 0..5000u32 {
+                let key = number.wrapping_mul(0x9e37_79b9).to_string();
+                let name = |router: &Router| {
+                    router.node(router.route(key.as_bytes()).unwrap()).name().to_owned()
+                };
+                assert_eq!(name(&router), name(&alone), "{kind}: {key}");
+            }
+        }
+    }
+
+    #[test]
     fn without_a_live_node_nothing_is_routed() {
         let topology = router(2).topology().clone().with_eject_policy(EjectPolicy::rebuild());
         let all: NodeSet = (0..2).filter_map(NodeId::new).collect();
