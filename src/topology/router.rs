@@ -32,8 +32,8 @@ pub struct Router {
     ring: Option<Arc<dyn Ring>>,
     /// Nodes that get no requests.
     ejected: NodeSet,
-    /// Ejected nodes that still own keys.
-    refused: NodeSet,
+    /// Ejected nodes that still own keys, if there are any.
+    refused: Option<NodeSet>,
 }
 
 /// Why a key has no node at the moment.
@@ -56,7 +56,7 @@ impl Router {
             ring: Some(Arc::clone(&full_ring)),
             full_ring,
             ejected: NodeSet::new(),
-            refused: NodeSet::new(),
+            refused: None,
         }
     }
 
@@ -64,14 +64,14 @@ impl Router {
     pub(super) fn with_ejected(&self, ejected: &NodeSet) -> Self {
         let mut router = self.clone();
         router.ejected = ejected.clone();
-        router.refused = NodeSet::new();
+        router.refused = None;
         router.ring = Some(Arc::clone(&self.full_ring));
         if ejected.is_empty() {
             return router;
         }
         match self.topology.eject_policy().mode() {
             EjectMode::Off => router.ejected = NodeSet::new(),
-            EjectMode::FailFast => router.refused = ejected.clone(),
+            EjectMode::FailFast => router.refused = Some(ejected.clone()),
             _ if ejected.len() >= self.nodes.len() => router.ring = None,
             EjectMode::Rebuild => {
                 let live = ring_nodes(&self.nodes, ejected);
@@ -195,7 +195,7 @@ impl Router {
     /// Whether `node` is ejected and keeps its keys.
     #[inline]
     pub(crate) fn is_refused(&self, node: NodeId) -> bool {
-        self.refused.contains(node)
+        self.refused.as_ref().is_some_and(|refused| refused.contains(node))
     }
 
     /// Owner of a hash while every node is live.
