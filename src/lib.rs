@@ -51,6 +51,7 @@
     allow(dead_code, unused_imports, reason = "the pure floors serve front ends")
 )]
 #![warn(missing_docs, unreachable_pub, clippy::exhaustive_enums, clippy::exhaustive_structs)]
+#![warn(clippy::disallowed_methods)]
 
 // Floor 0: words.
 mod error;

@@ -1,81 +1,74 @@
 //! Lookup in sorted points in constant time.
 
+use std::hint::select_unpredictable;
+
 use super::Point;
 use crate::node::NodeId;
 
-/// Divides the hashes into equal buckets and remembers where each bucket begins among the points.
+/// Divides the hashes into equal buckets and remembers who owns each.
 ///
 /// ```text
-/// hashes   0 ........|.........|.........|......... 2^32
-/// points      a b         c                 a
-/// buckets  search a   search c  node a     search a     (four buckets, each an entry)
+/// hashes   0 ........|.........|.........|........ 2^32
+/// points      a   b      c                    d
+/// buckets  crowded    c then d     d      d then a
 /// ```
 ///
-/// A bucket that no point divides belongs to one node as a whole, and its entry is that node: one
-/// memory access. In another bucket the points from the entry on are scanned. There are at least four
-/// buckets a point, so that most lookups take the first way and few scan more than one point: the
-/// cost does not grow with the number of nodes.
+/// A bucket with one point in it has two owners, one up to the point and one behind it; a bucket with
+/// none has one. Both are answered from the bucket alone and without a branch: where a hash falls
+/// cannot be predicted, and a wrong guess throws away what the processor has begun for the next keys.
+/// Only in a crowded bucket the points are scanned. There are at least two buckets a point, so that
+/// few are crowded, and the cost does not grow with the number of nodes.
 pub(super) struct Buckets {
-    entries: Vec<Entry>,
+    buckets: Vec<Bucket>,
     shift: u32,
 }
 
 #[derive(Clone, Copy)]
-struct Entry(u32);
-
-const DIRECT: u32 = 1 << 31;
-
-enum Found {
-    Node(NodeId),
-    From(usize),
+struct Bucket {
+    /// The last hash that belongs to `first`; in a crowded bucket, the point to scan from.
+    limit: u32,
+    first: NodeId,
+    second: NodeId,
 }
 
-impl Entry {
-    fn node(node: NodeId) -> Self {
-        Self(DIRECT | u32::from(node.as_raw()))
-    }
+/// `first` of a crowded bucket: no node has this id.
+const CROWDED: u16 = u16::MAX;
 
-    fn from(index: usize) -> Self {
-        // 2^31 points would need 13 million nodes.
-        Self(index as u32 & !DIRECT)
-    }
-
-    #[inline]
-    fn read(self) -> Found {
-        if self.0 & DIRECT != 0 {
-            Found::Node(NodeId::from_raw(self.0 as u16))
-        } else {
-            Found::From(self.0 as usize)
+impl Bucket {
+    /// The bucket whose last hash is `last`; `next` is the first of `points` that is not before it.
+    fn new(points: &[Point], next: usize, last: u32) -> Self {
+        let owner = |index: usize| points.get(index).unwrap_or(&points[0]).node();
+        let limit = points.get(next).map_or(last, |point| point.hash().min(last));
+        // Of equal points the first owns the hash, and the others own nothing.
+        let passed = points[next..].iter().take_while(|point| point.hash() <= limit).count();
+        let behind = next + passed;
+        if points.get(behind).is_some_and(|point| point.hash() < last) {
+            let start = u32::try_from(next).expect("2^32 points would need 27 million nodes");
+            return Self { limit: start, first: NodeId::from_raw(CROWDED), second: owner(next) };
         }
+        Self { limit, first: owner(next), second: owner(behind) }
     }
 }
 
-const LEAST_BITS: u32 = 8;
+/// 32 KiB of buckets, enough for a dozen nodes.
+const LEAST_BITS: u32 = 12;
 const MOST_BITS: u32 = 20;
 
 impl Buckets {
     /// Buckets over `points`, which are in ascending order and not empty.
     pub(super) fn new(points: &[Point]) -> Self {
-        let wanted = (points.len() * 4).next_power_of_two().trailing_zeros();
+        let wanted = (points.len() * 2).next_power_of_two().trailing_zeros();
         let bits = wanted.clamp(LEAST_BITS, MOST_BITS);
         let shift = 32 - bits;
-        let mut entries = Vec::with_capacity(1 << bits);
         let mut next = 0;
-        for bucket in 0..1u64 << bits {
-            let start = bucket << shift;
-            let end = (bucket + 1) << shift;
-            while points.get(next).is_some_and(|point| u64::from(point.hash()) < start) {
+        let buckets = (0..1u32 << bits).map(|bucket| {
+            let first = bucket << shift;
+            while points.get(next).is_some_and(|point| point.hash() < first) {
                 next += 1;
             }
-            // A point on the last hash of the bucket owns all of it.
-            let divided = points.get(next).is_some_and(|point| u64::from(point.hash()) < end - 1);
-            entries.push(if divided {
-                Entry::from(next)
-            } else {
-                Entry::node(points.get(next).unwrap_or(&points[0]).node())
-            });
-        }
-        Self { entries, shift }
+            Bucket::new(points, next, first | (u32::MAX >> bits))
+        });
+        Self { buckets: buckets.collect(), shift }
     }
 
     /// The node of the first of `points` not below `hash`, or of the first of all.
@@ -83,17 +76,18 @@ impl Buckets {
     /// `points` are those the buckets were made for.
     #[inline]
     pub(super) fn pick(&self, points: &[Point], hash: u32) -> NodeId {
-        match self.entries[(hash >> self.shift) as usize].read() {
-            Found::Node(node) => node,
-            Found::From(start) => scan(points, start, hash),
+        let bucket = self.buckets[(hash >> self.shift) as usize];
+        if bucket.first.as_raw() == CROWDED {
+            return scan(points, bucket.limit as usize, hash);
         }
+        select_unpredictable(hash <= bucket.limit, bucket.first, bucket.second)
     }
 }
 
 /// How many points are looked at one by one before halving the rest.
 const SCANNED: usize = 8;
 
-#[inline]
+#[cold]
 fn scan(points: &[Point], start: usize, hash: u32) -> NodeId {
     let rest = &points[start..];
     for point in rest.iter().take(SCANNED) {
@@ -130,6 +124,8 @@ mod tests {
                     0u32..100,
                     (0u32..1 << 10).prop_map(|low| low << 22),
                     (0u32..1 << 10).prop_map(|low| u32::MAX - low),
+                    // Around the ends of a few buckets.
+                    (0u32..8, 0u32..4).prop_map(|(bucket, low)| (bucket << 20 | low).wrapping_sub(2)),
                 ],
                 1..200,
             ),

@@ -32,8 +32,8 @@ pub struct Router {
     ring: Option<Arc<dyn Ring>>,
     /// Nodes that get no requests.
     ejected: NodeSet,
-    /// Ejected nodes that still own keys.
-    refused: NodeSet,
+    /// Ejected nodes that still own keys, if there are any.
+    refused: Option<NodeSet>,
 }
 
 /// Why a key has no node at the moment.
@@ -56,7 +56,7 @@ impl Router {
             ring: Some(Arc::clone(&full_ring)),
             full_ring,
             ejected: NodeSet::new(),
-            refused: NodeSet::new(),
+            refused: None,
         }
     }
 
@@ -64,14 +64,14 @@ impl Router {
     pub(super) fn with_ejected(&self, ejected: &NodeSet) -> Self {
         let mut router = self.clone();
         router.ejected = ejected.clone();
-        router.refused = NodeSet::new();
+        router.refused = None;
         router.ring = Some(Arc::clone(&self.full_ring));
         if ejected.is_empty() {
             return router;
         }
         match self.topology.eject_policy().mode() {
             EjectMode::Off => router.ejected = NodeSet::new(),
-            EjectMode::FailFast => router.refused = ejected.clone(),
+            EjectMode::FailFast => router.refused = Some(ejected.clone()),
             _ if ejected.len() >= self.nodes.len() => router.ring = None,
             EjectMode::Rebuild => {
                 let live = ring_nodes(&self.nodes, ejected);
@@ -195,7 +195,7 @@ impl Router {
     /// Whether `node` is ejected and keeps its keys.
     #[inline]
     pub(crate) fn is_refused(&self, node: NodeId) -> bool {
-        self.refused.contains(node)
+        self.refused.as_ref().is_some_and(|refused| refused.contains(node))
     }
 
     /// Owner of a hash while every node is live.
@@ -262,6 +262,33 @@ mod tests {
                 }
             }
             assert_eq!(router.with_ejected(&NodeSet::new()).route(b"k"), full.route(b"k"));
+        }
+    }
+
+    #[test]
+    fn a_rebuilt_ring_is_that_of_the_live_nodes_alone() {
+        let weighted =
+            (0..7).map(|index| format!("10.0.0.{index}:6379:{}", 1 + index % 3).parse().unwrap());
+        let topology = Topology::new(weighted).unwrap().with_eject_policy(EjectPolicy::rebuild());
+        for kind in [DistributionKind::Ketama, DistributionKind::Modula] {
+            let full = topology.clone().with_distribution(kind).router();
+            let ejected: NodeSet = [1, 4].into_iter().filter_map(NodeId::new).collect();
+            let router = full.with_ejected(&ejected);
+            let live: Vec<_> = full
+                .nodes()
+                .iter()
+                .zip(ids(full.nodes()))
+                .filter(|(_, id)| !ejected.contains(*id))
+                .map(|(node, _)| node.clone())
+                .collect();
+            let alone = full.topology().clone().with_nodes(live).unwrap().router();
+            for number in 0..5000u32 {
+                let key = number.wrapping_mul(0x9e37_79b9).to_string();
+                let name = |router: &Router| {
+                    router.node(router.route(key.as_bytes()).unwrap()).name().to_owned()
+                };
+                assert_eq!(name(&router), name(&alone), "{kind}: {key}");
+            }
         }
     }
 

@@ -1,5 +1,9 @@
 //! Integration tests: one binary, real servers on free ports.
 
+#[cfg_attr(
+    not(all(feature = "redis", feature = "config")),
+    allow(dead_code, reason = "some servers are for the tests of a feature")
+)]
 mod support;
 
 #[cfg(feature = "redis")]
@@ -7,6 +11,7 @@ mod client;
 mod commands;
 mod golden;
 mod layers;
+mod nutcracker;
 #[cfg(feature = "config")]
 mod nutcracker_config;
 #[cfg(feature = "redis")]

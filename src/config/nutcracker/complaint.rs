@@ -53,10 +53,9 @@ impl Complaint {
     pub(super) fn new(at: impl Into<Position>, reason: impl Into<Cow<'static, str>>) -> Self {
         Self { at: at.into(), reason: reason.into() }
     }
-}
 
-impl From<Complaint> for ShardError {
-    fn from(complaint: Complaint) -> Self {
-        Self::configuration(format!("{}: {}", complaint.at, complaint.reason))
+    /// No `From`: a second one for [`ShardError`] would leave callers' `?` without a type to infer.
+    pub(super) fn into_error(self) -> ShardError {
+        ShardError::configuration(format!("{}: {}", self.at, self.reason))
     }
 }

@@ -103,7 +103,7 @@ impl NutcrackerConfig {
     /// [`Configuration`](crate::ShardErrorKind::Configuration), beginning with the place in the text:
     /// `line 7, column 12: directive "timeout" is not a number`. Passwords are never in it.
     pub fn parse(text: &str) -> Result<Self> {
-        Ok(read(text)?)
+        read(text).map_err(Complaint::into_error)
     }
 
     /// The pools in nutcracker's order: by name, shorter names first, then bytewise.
