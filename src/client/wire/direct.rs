@@ -11,6 +11,8 @@ use rustix::net::RecvFlags;
 
 use super::buffer::Buffer;
 use super::link::WireError;
+use super::poll::Interest;
+use super::poll::wait;
 use super::socket::Socket;
 use super::value;
 use crate::client::clock;
@@ -20,8 +22,8 @@ use crate::protocol::resp::Scanner;
 /// A socket that blocks, what has arrived on it, and how many replies are owed.
 ///
 /// One request costs one write and one read, as in redis-rs: the socket's own timeout keeps the deadline,
-/// and the clock is looked at again only when a reply arrives in pieces. Together with others the same
-/// socket is read and written without blocking.
+/// and the clock is looked at again only when a request or its reply goes in pieces. Together with others
+/// the same socket is read and written without blocking.
 #[derive(Debug)]
 pub(super) struct Direct {
     socket: Socket,
@@ -75,16 +77,24 @@ impl Direct {
     ) -> Result<(), WireError> {
         self.owed += requests;
         self.bound(deadline.limit())?;
+        let sent = self.socket.try_send(bytes)?;
+        if sent < bytes.len() { self.send_slowly(&bytes[sent..], deadline) } else { Ok(()) }
+    }
+
+    /// Writes what did not fit into the socket's buffer as the node takes it. The socket's own timeout
+    /// would not do: a unix socket's begins anew with each piece.
+    #[cold]
+    fn send_slowly(&mut self, bytes: &[u8], deadline: Deadline) -> Result<(), WireError> {
         let mut rest = bytes;
-        loop {
-            match self.socket.send(rest) {
-                Ok(count) if count == rest.len() => return Ok(()),
-                Ok(count) => rest = &rest[count..],
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error.into()),
+        while !rest.is_empty() {
+            let now = clock::now();
+            if deadline.has_passed(now) {
+                return Err(WireError::Deadline);
             }
-            self.tighten(deadline)?;
+            wait([Some(Interest::Writable(self.as_fd()))].into_iter(), deadline.left(now))?;
+            rest = &rest[self.socket.try_send(rest)?..];
         }
+        self.tighten(deadline)
     }
 
     pub(super) fn receive(
@@ -92,6 +102,10 @@ impl Direct {
         deadline: Deadline,
         on_push: &mut dyn FnMut(Value),
     ) -> Result<(Value, usize), WireError> {
+        if deadline.limit().is_some_and(|limit| self.timeout.is_none_or(|other| other > limit)) {
+            // The request had another deadline than its reply.
+            self.bound(deadline.limit())?;
+        }
         loop {
             if let Some(reply) = self.next_reply(on_push)? {
                 return Ok(reply);
@@ -191,7 +205,7 @@ impl Direct {
         Ok(())
     }
 
-    /// After a read or write that did not finish: bounds the next one by what is left.
+    /// After a write that took time or a read that did not finish: bounds the next read by what is left.
     #[cold]
     fn tighten(&mut self, deadline: Deadline) -> Result<(), WireError> {
         let now = clock::now();

@@ -27,7 +27,7 @@ pub(super) struct Socket {
     inner: socket2::Socket,
 }
 
-/// How long a read or write blocks at least when it is bounded: zero would mean for ever.
+/// How long a read blocks at least when it is bounded: zero would mean for ever.
 const SHORTEST: Duration = Duration::from_millis(1);
 
 impl Socket {
@@ -69,30 +69,17 @@ impl Socket {
         }
     }
 
-    /// Bounds each blocking read and write.
+    /// Bounds each read that blocks.
     pub(super) fn set_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        let timeout = timeout.map(|timeout| timeout.max(SHORTEST));
-        self.inner.set_read_timeout(timeout)?;
-        self.inner.set_write_timeout(timeout)
-    }
-
-    /// Writes as much as goes, waiting if nothing does.
-    pub(super) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.send_with(bytes, SEND)
+        self.inner.set_read_timeout(timeout.map(|timeout| timeout.max(SHORTEST)))
     }
 
     /// Writes as much as goes without waiting; none if nothing does.
     pub(super) fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
-        match self.send_with(bytes, SEND | SendFlags::DONTWAIT) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-            result => result,
-        }
-    }
-
-    fn send_with(&self, bytes: &[u8], flags: SendFlags) -> io::Result<usize> {
         loop {
-            match rustix::net::send(self, bytes, flags) {
+            match rustix::net::send(self, bytes, SEND | SendFlags::DONTWAIT) {
                 Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::AGAIN) => return Ok(0),
                 result => return Ok(result?),
             }
         }

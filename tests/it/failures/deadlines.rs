@@ -1,10 +1,16 @@
 //! One deadline bounds the whole request, whatever the node does with the time.
 
+use std::io::Read;
+use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
 use redis::Commands;
+use redis::ConnectionAddr;
+use redis::IntoConnectionInfo;
+use redis::RedisConnectionInfo;
 use redis::RedisResult;
 use redis::Value;
+use shardwright::NodeConfig;
 use shardwright::ShardErrorKind;
 use shardwright::ShardedClient;
 use shardwright::ShardedConnection;
@@ -19,7 +25,9 @@ use crate::support::fake_node::FakeNode;
 use crate::support::fake_node::Step;
 use crate::support::fake_node::bulk;
 use crate::support::fake_node::reply;
+use crate::support::scratch;
 use crate::support::stopwatch::in_time;
+use crate::support::stopwatch::pause;
 
 /// A request of each kind that takes another way through the client: one node, several nodes, pipeline,
 /// transaction.
@@ -73,6 +81,44 @@ fn messages_that_trickle_do_not_put_the_deadline_off() {
 }
 
 #[test]
+fn time_spent_on_writing_is_gone() {
+    // The node reads nothing for most of the time, then everything, then says nothing.
+    let node = FakeNode::start(|request| match request.number {
+        0 => vec![Step::Send(b"+OK\r\n".to_vec()), Step::Wait(DEADLINE * 3 / 5)],
+        _ => vec![Step::Hang],
+    });
+    let client = builder([node.url()]).build().unwrap();
+    let mut connection = client.get_connection().unwrap();
+    let () = connection.set("small", "x").unwrap();
+    let value = "x".repeat(8 << 20);
+    let result = in_time(DEADLINE, || connection.set::<_, _, ()>("large", &value));
+    assert_eq!(failure_kind(result), ShardErrorKind::Deadline);
+}
+
+#[test]
+fn a_unix_socket_that_is_read_slowly_ends_at_the_deadline() {
+    let directory = scratch();
+    let path = directory.join("slow.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut bytes = [0; 16 << 10];
+        while stream.read(&mut bytes).is_ok_and(|count| count > 0) {
+            pause(DEADLINE / 5);
+        }
+    });
+    let info = ConnectionAddr::Unix(path).into_connection_info().unwrap();
+    let info = info.set_redis_settings(RedisConnectionInfo::default().set_skip_set_lib_name());
+    let node = NodeConfig::new(info).unwrap();
+    let client = ShardedClient::builder().node(node).timeout(DEADLINE).build().unwrap();
+    let mut connection = client.get_connection().unwrap();
+    let value = "x".repeat(4 << 20);
+    let result = in_time(DEADLINE, || connection.set::<_, _, ()>("large", &value));
+    assert_eq!(failure_kind(result), ShardErrorKind::Deadline);
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
 fn the_deadline_counts_from_the_connection_on() {
     // Most of the time goes into the handshake, and none is left for the reply.
     let node = FakeNode::start_rude(|request| match request.is_greeting() {
@@ -83,6 +129,17 @@ fn the_deadline_counts_from_the_connection_on() {
     let result = in_time(DEADLINE, || client.clone().get::<_, ()>("key"));
     assert_eq!(failure_kind(result), ShardErrorKind::Deadline);
     assert_eq!(node.lines(), ["GET key"]);
+}
+
+#[test]
+fn a_reply_that_is_fetched_later_has_the_deadline_of_then() {
+    let node = FakeNode::start(|_| vec![Step::Hang]);
+    let client = ShardedClient::open(node.url()).unwrap();
+    let mut connection = client.get_connection().unwrap();
+    connection.send_packed_command(&redis::cmd("GET").arg("key").get_packed_command()).unwrap();
+    connection.set_read_timeout(Some(DEADLINE)).unwrap();
+    let result = in_time(DEADLINE, || connection.recv_response());
+    assert_eq!(failure_kind(result), ShardErrorKind::Deadline);
 }
 
 #[test]
