@@ -61,13 +61,8 @@ impl Buffer {
 
     /// Reads what there is, once, into the room there is. Returns the number of bytes; 0 is the end.
     pub(super) fn receive(&mut self, socket: impl AsFd, flags: RecvFlags) -> io::Result<usize> {
-        loop {
-            match rustix::net::recv(&socket, spare_capacity(&mut self.bytes), flags) {
-                Ok((_, count)) => return Ok(count),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+        let (_, count) = rustix::net::recv(&socket, spare_capacity(&mut self.bytes), flags)?;
+        Ok(count)
     }
 
     /// Empties it; the next byte will be at the alignment.

@@ -119,7 +119,7 @@ impl Direct {
                         return Ok(reply);
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if is_early(&error) => {}
                 Err(error) => return Err(error.into()),
             }
             self.tighten(deadline)?;
@@ -185,7 +185,7 @@ impl Direct {
         match self.arrived.receive(&self.socket, RecvFlags::DONTWAIT) {
             Ok(0) => Err(end_of_stream()),
             Ok(_) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) if is_early(&error) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
@@ -226,6 +226,12 @@ impl AsFd for Direct {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
+}
+
+/// Whether a read ended before something arrived: its time was over, or a signal came. Reading on after a
+/// signal would wait for as long again, and a process that gets one every 10 ms (a profiler's) for ever.
+fn is_early(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
 fn end_of_stream() -> WireError {

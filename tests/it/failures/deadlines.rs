@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::os::unix::net::UnixListener;
+use std::process::Stdio;
 use std::time::Duration;
 
 use redis::Commands;
@@ -10,6 +11,9 @@ use redis::IntoConnectionInfo;
 use redis::RedisConnectionInfo;
 use redis::RedisResult;
 use redis::Value;
+use rustix::process::Pid;
+use rustix::process::Signal;
+use rustix::process::kill_process;
 use shardwright::NodeConfig;
 use shardwright::ShardErrorKind;
 use shardwright::ShardedClient;
@@ -25,6 +29,7 @@ use crate::support::fake_node::FakeNode;
 use crate::support::fake_node::Step;
 use crate::support::fake_node::bulk;
 use crate::support::fake_node::reply;
+use crate::support::own_process;
 use crate::support::scratch;
 use crate::support::stopwatch::in_time;
 use crate::support::stopwatch::pause;
@@ -185,4 +190,28 @@ fn a_write_to_one_node_that_does_not_read_does_not_hold_the_others_up() {
     assert_eq!((error.kind(), error.node()), (ShardErrorKind::Deadline, Some("n0")));
     assert_eq!(error.keys(), [keys[0].as_bytes(), keys[1].as_bytes()]);
     assert_eq!(error.completed_nodes().collect::<Vec<_>>(), ["n1"]);
+}
+
+#[test]
+fn signals_do_not_put_the_deadline_off() {
+    const NAME: &str = "failures::deadlines::signals_do_not_put_the_deadline_off";
+    if own_process::is_alone(NAME) {
+        let node = FakeNode::start(|_| vec![Step::Hang]);
+        let client = builder([node.url()]).timeout(DEADLINE * 2).build().unwrap();
+        let mut connection = client.get_connection().unwrap();
+        let result = in_time(DEADLINE * 2, || connection.get::<_, ()>("key"));
+        assert_eq!(failure_kind(result), ShardErrorKind::Deadline);
+        return;
+    }
+    // A process that is stopped and goes on wakes from its waits, as from a signal with a handler.
+    let mut command = own_process::command(NAME);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let pid = Pid::from_child(&child);
+    while child.try_wait().unwrap().is_none() {
+        pause(DEADLINE / 5);
+        for signal in [Signal::STOP, Signal::CONT] {
+            kill_process(pid, signal).unwrap();
+        }
+    }
+    own_process::judge(NAME, &child.wait_with_output().unwrap());
 }

@@ -21,6 +21,7 @@ use rustix::process::Signal;
 
 pub mod fake_node;
 pub mod nutcracker;
+pub mod own_process;
 pub mod redis_server;
 pub mod stopwatch;
 
