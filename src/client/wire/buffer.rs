@@ -52,6 +52,10 @@ impl Buffer {
             return;
         }
         let kept = self.bytes.len() - self.start;
+        if kept >= LARGE && kept >= self.start {
+            // The system moves the pages. To copy 100 MB takes longer than a deadline allows.
+            return self.bytes.reserve(count.max(kept));
+        }
         let wanted = (kept + count).max(2 * kept).max(USUAL) + ALIGNMENT;
         let mut larger = Self { bytes: Vec::with_capacity(wanted), start: 0 };
         larger.reset();

@@ -27,6 +27,7 @@ use redis::RedisResult;
 use redis::Value;
 
 use super::delegate::Delegate;
+use super::direct::BYTES_A_TURN;
 use super::direct::Direct;
 use super::greeting::Greeted;
 use super::greeting::Greeting;
@@ -211,7 +212,8 @@ impl Target {
 }
 
 impl State {
-    fn greeting(direct: Direct, greeting: Greeting) -> Self {
+    fn greeting(mut direct: Direct, greeting: Greeting) -> Self {
+        direct.owe(greeting.replies());
         Self::Greeting(Box::new(Exchanged { direct, greeting, sent: 0, replies: Vec::new() }))
     }
 }
@@ -219,26 +221,27 @@ impl State {
 impl Exchanged {
     /// Writes and reads what goes; true when all replies are there.
     fn go_on(&mut self) -> Result<bool, WireError> {
-        if self.sent == 0 {
-            self.direct.owe(self.greeting.replies());
-        }
         while !self.is_sent() {
             match self.direct.try_send(&self.greeting.bytes()[self.sent..])? {
                 0 => return Ok(false),
                 count => self.sent += count,
             }
         }
-        while self.replies.len() < self.greeting.replies() {
-            match self.direct.next_reply(&mut |_push| {})? {
-                Some((reply, _)) => self.replies.push(reply),
-                None => {
-                    if !self.direct.try_receive()? {
-                        return Ok(false);
-                    }
-                }
+        let mut received = 0;
+        loop {
+            while self.replies.len() < self.greeting.replies() {
+                let Some((reply, _)) = self.direct.next_reply(&mut |_push| {})? else { break };
+                self.replies.push(reply);
+            }
+            let is_answered = self.replies.len() >= self.greeting.replies();
+            if is_answered || received >= BYTES_A_TURN {
+                return Ok(is_answered);
+            }
+            match self.direct.try_receive()? {
+                0 => return Ok(false),
+                count => received += count,
             }
         }
-        Ok(true)
     }
 
     fn is_sent(&self) -> bool {

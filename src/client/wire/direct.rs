@@ -40,6 +40,10 @@ pub(super) struct Direct {
 /// idle connections, has hung up by then, and a request would be lost on it. Looking costs a system call.
 const RESTED: Duration = Duration::from_millis(10);
 
+/// How much is read from a node, more or less, before the clock is looked at and other nodes have their
+/// turn: one that sends faster than we read must not hold up the deadline, or them.
+pub(super) const BYTES_A_TURN: usize = 64 << 10;
+
 /// The socket's timeout may be this much longer than what is left: setting it costs a system call.
 const SLACK: Duration = Duration::from_millis(10);
 
@@ -179,13 +183,13 @@ impl Direct {
         self.socket.try_send(bytes)
     }
 
-    /// Reads what has arrived, without waiting; false if nothing has.
-    pub(super) fn try_receive(&mut self) -> Result<bool, WireError> {
+    /// Reads what has arrived, without waiting. Returns the number of bytes; 0 if nothing has.
+    pub(super) fn try_receive(&mut self) -> Result<usize, WireError> {
         self.make_room();
         match self.arrived.receive(&self.socket, RecvFlags::DONTWAIT) {
             Ok(0) => Err(end_of_stream()),
-            Ok(_) => Ok(true),
-            Err(error) if is_early(&error) => Ok(false),
+            Ok(count) => Ok(count),
+            Err(error) if is_early(&error) => Ok(0),
             Err(error) => Err(error.into()),
         }
     }

@@ -86,6 +86,23 @@ fn messages_that_trickle_do_not_put_the_deadline_off() {
 }
 
 #[test]
+fn a_flood_of_bytes_ends_at_the_deadline() {
+    // Elements of some size: to look at each of them takes a debug build its time.
+    let element = String::from_utf8(bulk("x".repeat(1000))).unwrap();
+    let start = vec![Step::Send(b"*999999999999\r\n".to_vec())];
+    each_ends_at_its_deadline([start, flood(&element)].concat());
+}
+
+#[test]
+fn a_flood_of_messages_ends_at_the_deadline() {
+    each_ends_at_its_deadline(flood(">2\r\n+message\r\n+x\r\n"));
+}
+
+fn flood(bytes: &str) -> Vec<Step> {
+    vec![Step::Flood(bytes.repeat(10_000).into_bytes())]
+}
+
+#[test]
 fn time_spent_on_writing_is_gone() {
     // The node reads nothing for most of the time, then everything, then says nothing.
     let node = FakeNode::start(|request| match request.number {
@@ -121,6 +138,19 @@ fn a_unix_socket_that_is_read_slowly_ends_at_the_deadline() {
     let result = in_time(DEADLINE, || connection.set::<_, _, ()>("large", &value));
     assert_eq!(failure_kind(result), ShardErrorKind::Deadline);
     std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn a_handshake_that_trickles_ends_at_the_deadline() {
+    let slow = vec![Step::Trickle(vec![b'+'; 500], Duration::from_millis(5))];
+    for steps in [vec![Step::Hang], slow, flood(">2\r\n+message\r\n+x\r\n")] {
+        let node = FakeNode::start_rude(move |_| steps.clone());
+        let client = builder([node.url()]).build().unwrap();
+        let result = in_time(DEADLINE, || client.get_connection().map(drop));
+        assert_eq!(failure_kind(result), ShardErrorKind::Deadline);
+        let result = in_time(DEADLINE, || client.clone().get::<_, ()>("key"));
+        assert_eq!(failure_kind(result), ShardErrorKind::Deadline);
+    }
 }
 
 #[test]
