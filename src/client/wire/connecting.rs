@@ -150,10 +150,11 @@ impl Connecting {
 
     /// When to look again even if nothing happens.
     pub(crate) fn wakes(&self) -> Option<Instant> {
-        match &self.state {
+        let patience = match &self.state {
             State::Dialing { patience, rest, .. } if !rest.is_empty() => *patience,
             _ => None,
-        }
+        };
+        patience.into_iter().chain(self.target.deadline.at()).min()
     }
 }
 

@@ -251,7 +251,7 @@ pub(crate) fn exchange(jobs: &mut [Job], deadline: Deadline, on_push: &mut dyn F
     let mut is_ready = vec![true; jobs.len()];
     loop {
         for (job, is_ready) in jobs.iter_mut().zip(&is_ready) {
-            if *is_ready {
+            if *is_ready || job.wakes().is_some_and(|at| at <= now) {
                 job.advance(now, on_push);
                 job.send_through_delegate(deadline);
             }

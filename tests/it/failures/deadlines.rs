@@ -154,6 +154,23 @@ fn a_handshake_that_trickles_ends_at_the_deadline() {
 }
 
 #[test]
+fn the_time_for_connecting_is_bounded_by_itself() {
+    let node = FakeNode::start_rude(|_| vec![Step::Hang]);
+    let connect_timeout = Duration::from_millis(50);
+    for timeout in [None, Some(DEADLINE * 20)] {
+        let mut builder = ShardedClient::builder().nodes(node.url()).unwrap();
+        if let Some(timeout) = timeout {
+            builder = builder.timeout(timeout);
+        }
+        let client = builder.connect_timeout(connect_timeout).build().unwrap();
+        let result = in_time(connect_timeout, || client.clone().get::<_, ()>("key"));
+        let error = failure(result);
+        assert_eq!(error.kind(), ShardErrorKind::Deadline);
+        assert!(error.to_string().contains("no connection to"), "{error}");
+    }
+}
+
+#[test]
 fn the_deadline_counts_from_the_connection_on() {
     // Most of the time goes into the handshake, and none is left for the reply.
     let node = FakeNode::start_rude(|request| match request.is_greeting() {
