@@ -1,6 +1,7 @@
 //! What happens when nodes fail: no reply answers another request, no value is wrong, no call takes longer
 //! than its deadline and a little.
 
+mod broken_replies;
 mod deadlines;
 
 use std::time::Duration;
