@@ -2,6 +2,7 @@
 //! and the next request is fine.
 
 use std::fmt::Debug;
+use std::fs;
 use std::time::Duration;
 
 use redis::Commands;
@@ -22,6 +23,7 @@ use crate::support::fake_node::Request;
 use crate::support::fake_node::Step;
 use crate::support::fake_node::bulk;
 use crate::support::fake_node::reply;
+use crate::support::own_process::alone;
 use crate::support::stopwatch::in_time;
 
 /// Nested, with a message before it, all lengths of one digit: whatever it is cut at, something is missing.
@@ -131,6 +133,33 @@ fn a_handshake_that_is_no_reply_is_an_error_that_says_why() {
     let error = failure(client.get_connection().map(drop));
     assert_eq!((error.kind(), error.node()), (ShardErrorKind::Protocol, Some("n0")));
     assert!(error.to_string().contains("byte 0x53 begins no reply"), "{error}");
+}
+
+#[test]
+fn what_is_announced_and_does_not_come_takes_no_memory() {
+    alone("failures::broken_replies::what_is_announced_and_does_not_come_takes_no_memory", || {
+        for announced in ["$4294967295\r\nx", "*999999999999999999\r\n:1\r\n", "%99999999999\r\n"] {
+            let node = FakeNode::start(move |_| reply(announced));
+            let other = FakeNode::start(|_| reply("*1\r\n$1\r\nx\r\n"));
+            let client = builder([node.url(), other.url()]).build().unwrap();
+            for ask in ASKS {
+                let mut connection = client.get_connection().unwrap();
+                let error = in_time(DEADLINE, || failure(ask(&client, &mut connection)));
+                assert_eq!(error.kind(), ShardErrorKind::Deadline);
+            }
+        }
+        let (resident, reserved) = (status("VmHWM:"), status("VmPeak:"));
+        assert!(resident < 100 << 10, "{resident} KiB");
+        // Stacks of threads are in this too.
+        assert!(reserved < 2 << 20, "{reserved} KiB");
+    });
+}
+
+/// A number of `/proc/self/status`, in KiB.
+fn status(name: &str) -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
 /// Asserts that a request fails because `n0` answered `wrong`, and that only the link to it is replaced.
