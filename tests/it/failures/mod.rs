@@ -3,6 +3,7 @@
 
 mod broken_replies;
 mod deadlines;
+mod strays;
 
 use std::time::Duration;
 

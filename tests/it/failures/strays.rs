@@ -1,0 +1,97 @@
+//! Replies that come too late, twice, or unasked: none of them answers another request.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+use redis::Commands;
+use redis::ConnectionLike;
+use redis::Value;
+use shardwright::ShardErrorKind;
+
+use super::DEADLINE;
+use super::builder;
+use super::failure;
+use super::failure_kind;
+use super::key_of;
+use crate::support::fake_node::FakeNode;
+use crate::support::fake_node::Request;
+use crate::support::fake_node::Step;
+use crate::support::fake_node::bulk;
+use crate::support::stopwatch::pause;
+
+const SHORT: Duration = Duration::from_millis(2);
+/// Long enough for what was sent to have arrived.
+const REST: Duration = Duration::from_millis(30);
+
+/// The reply that tells which request it answers: the last argument.
+fn echo(request: &Request) -> Vec<u8> {
+    bulk(request.args.last().unwrap())
+}
+
+fn send(bytes: impl AsRef<[u8]>) -> Step {
+    Step::Send(bytes.as_ref().to_vec())
+}
+
+#[test]
+fn a_late_reply_is_not_the_next_ones() {
+    let node = FakeNode::start(|request| match request.line().contains("late") {
+        true => vec![Step::Wait(DEADLINE * 4 / 3), send(echo(request))],
+        false => vec![send(echo(request))],
+    });
+    let client = builder([node.url()]).build().unwrap();
+    let mut connection = client.get_connection().unwrap();
+    for _ in 0..3 {
+        assert_eq!(failure_kind(connection.get::<_, ()>("late")), ShardErrorKind::Deadline);
+        for key in ["a", "b", "c"] {
+            assert_eq!(connection.get::<_, String>(key).unwrap(), key);
+            pause(REST);
+        }
+    }
+}
+
+#[test]
+fn late_replies_of_a_fragment_or_a_pipeline_are_not_the_next_ones() {
+    let late = |request: &Request| {
+        let key = request.args.last().unwrap().clone();
+        let value = match request.args[0].as_slice() {
+            b"MGET" => [b"*1\r\n", bulk(&key).as_slice()].concat(),
+            _ => bulk(&key),
+        };
+        let wait = if request.connection == 0 { DEADLINE * 4 / 3 } else { Duration::ZERO };
+        vec![Step::Wait(wait), send(value)]
+    };
+    let node = FakeNode::start(late);
+    let other = FakeNode::start(move |request| late(&Request { connection: 1, ..request.clone() }));
+    let client = builder([node.url(), other.url()]).build().unwrap();
+    let keys = [key_of(&client, "n1"), key_of(&client, "n0")];
+    let mut connection = client.get_connection().unwrap();
+    assert_eq!(failure(connection.mget::<_, ()>(&keys)).node(), Some("n0"));
+    assert_eq!(connection.mget::<_, Vec<String>>(&keys).unwrap(), keys);
+    pause(REST);
+    assert_eq!(connection.mget::<_, Vec<String>>(&keys).unwrap(), keys);
+    let pipeline = redis::pipe().get(&keys[0]).get(&keys[1]).to_owned();
+    assert_eq!(pipeline.query::<Vec<String>>(&mut connection).unwrap(), keys);
+}
+
+#[test]
+fn a_client_used_as_a_connection_never_meets_another_requests_reply() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let node = FakeNode::start({
+        let count = Arc::clone(&count);
+        move |request| {
+            let late = count.fetch_add(1, SeqCst) % 2 == 0;
+            vec![Step::Wait(if late { DEADLINE * 4 / 3 } else { SHORT }), send(echo(request))]
+        }
+    });
+    let mut client = builder([node.url()]).build().unwrap();
+    for number in 0..6 {
+        let key = format!("key:{number}");
+        match client.req_command(redis::cmd("GET").arg(&key)) {
+            Ok(reply) => assert_eq!(reply, Value::BulkString(key.into_bytes())),
+            Err(error) => assert!(error.is_timeout(), "{error}"),
+        }
+    }
+    assert_eq!(node.connections(), 6);
+}
