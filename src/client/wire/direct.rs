@@ -37,8 +37,9 @@ pub(super) struct Direct {
 }
 
 /// A connection that rested longer is looked at before it is used: a server that restarted, or that closes
-/// idle connections, has hung up by then, and a request would be lost on it. Looking costs a system call.
-const RESTED: Duration = Duration::from_millis(10);
+/// idle connections, has hung up by then, and a request would be lost on it; and what a node said unasked
+/// must not answer the request. Looking costs a system call, which once in this time is next to nothing.
+const RESTED: Duration = Duration::from_millis(1);
 
 /// How much is read from a node, more or less, before the clock is looked at and other nodes have their
 /// turn: one that sends faster than we read must not hold up the deadline, or them.
@@ -64,13 +65,37 @@ impl Direct {
         self.last_used = now;
         if rested {
             match self.socket.peek() {
-                // Messages may come at any time.
-                Ok(Some(b'>')) => {}
+                // Messages may come at any time. They are read, to see what is behind them.
+                Ok(Some(b'>')) if self.read_what_is_there().is_ok() => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 _ => return false,
             }
         }
-        self.owed == 0 && self.arrived.bytes().first().is_none_or(|byte| *byte == b'>')
+        self.owed == 0 && self.holds_only_messages()
+    }
+
+    fn read_what_is_there(&mut self) -> Result<(), WireError> {
+        let mut received = 0;
+        while received < BYTES_A_TURN {
+            match self.try_receive()? {
+                0 => break,
+                count => received += count,
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing has arrived but push messages, the last of which may be incomplete.
+    #[inline]
+    fn holds_only_messages(&self) -> bool {
+        let mut rest = self.arrived.bytes();
+        while let Some(kind) = rest.first() {
+            match Scanner::default().scan(rest) {
+                Ok(length) if *kind == b'>' => rest = length.map_or(&[], |length| &rest[length..]),
+                _ => return false,
+            }
+        }
+        true
     }
 
     pub(super) fn send(

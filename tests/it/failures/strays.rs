@@ -76,6 +76,52 @@ fn late_replies_of_a_fragment_or_a_pipeline_are_not_the_next_ones() {
 }
 
 #[test]
+fn a_second_reply_to_one_request_is_not_the_next_ones() {
+    for rest in [Duration::ZERO, SHORT] {
+        let node = FakeNode::start(move |request| {
+            let twice = [echo(request), bulk("stray")].concat();
+            match rest.is_zero() {
+                true => vec![send(twice)],
+                false => vec![send(echo(request)), Step::Wait(rest), send(bulk("stray"))],
+            }
+        });
+        let client = builder([node.url()]).build().unwrap();
+        let mut connection = client.get_connection().unwrap();
+        for key in ["a", "b", "c", "d"] {
+            assert_eq!(connection.get::<_, String>(key).unwrap(), key);
+            // What comes in one piece with the reply is seen at once.
+            pause(2 * rest);
+            let both = redis::pipe().get(key).get("other").to_owned();
+            let replies: Vec<String> = both.query(&mut connection).unwrap();
+            // A stray between its replies can only be told by who knows them.
+            assert_eq!(replies[0], key);
+            pause(2 * SHORT);
+        }
+    }
+}
+
+#[test]
+fn what_a_node_says_unasked_is_no_reply() {
+    // A message before it is none either, and must not hide it.
+    for stray in ["$5\r\nstray\r\n", ">2\r\n+message\r\n:1\r\n$5\r\nstray\r\n", ">2\r\n+mes"] {
+        let is_message = stray.starts_with(">2\r\n+mes") && !stray.contains("stray");
+        let node = FakeNode::start(move |request| {
+            let ours = [b"sage\r\n:1\r\n".to_vec(), echo(request)].concat();
+            let reply = if is_message && request.number > 0 { ours } else { echo(request) };
+            vec![send(reply), Step::Wait(SHORT), send(stray)]
+        });
+        let client = builder([node.url()]).build().unwrap();
+        let mut connection = client.get_connection().unwrap();
+        for key in ["a", "b", "c"] {
+            assert_eq!(connection.get::<_, String>(key).unwrap(), key, "{stray:?}");
+            pause(REST);
+        }
+        let connections = if is_message { 1 } else { 3 };
+        assert_eq!(node.connections(), connections, "{stray:?}");
+    }
+}
+
+#[test]
 fn a_client_used_as_a_connection_never_meets_another_requests_reply() {
     let count = Arc::new(AtomicUsize::new(0));
     let node = FakeNode::start({
