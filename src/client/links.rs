@@ -396,17 +396,27 @@ impl Links {
         slot.tally.sent(0, done.sent);
         slot.tally.answered(answered as u64, done.received);
         let (failure, incident) = match done.link {
-            Ok(link) => {
+            Ok(link) if requests > 0 => {
                 slot.put(link);
-                (None, Incident::Reply)
+                (None, Some(Incident::Reply))
+            }
+            // Nothing was asked: that the node answers requests is not known. A link on which something
+            // was sent that wants no reply may get one, which would answer the next request.
+            Ok(link) => {
+                if done.sent == 0 {
+                    slot.put(link);
+                }
+                (None, None)
             }
             Err(error) => {
                 slot.tally.failed((requests - answered.min(requests)) as u64);
                 let incident = incident(&error, phase, bounds.patience);
-                (Some(failure_of(&slot.member, error, phase, deadline)), incident)
+                (Some(failure_of(&slot.member, error, phase, deadline)), Some(incident))
             }
         };
-        self.shared.observe(&slot.member, epoch, incident);
+        if let Some(incident) = incident {
+            self.shared.observe(&slot.member, epoch, incident);
+        }
         self.recycle(buffer);
         Answer { node, replies: done.replies, failure }
     }

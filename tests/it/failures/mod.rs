@@ -3,6 +3,7 @@
 
 mod broken_replies;
 mod deadlines;
+mod ejection;
 mod strays;
 
 use std::time::Duration;

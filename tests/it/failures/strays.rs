@@ -122,6 +122,24 @@ fn what_a_node_says_unasked_is_no_reply() {
 }
 
 #[test]
+fn the_reply_to_a_request_that_wants_none_is_not_the_next_ones() {
+    let node = FakeNode::start(|request| match request.args[0].as_slice() {
+        b"SET" => vec![Step::Wait(SHORT), send("+OK\r\n")],
+        _ => vec![send(echo(request))],
+    });
+    let client = builder([node.url()]).build().unwrap();
+    let mut connection = client.get_connection().unwrap();
+    for key in ["a", "b", "c"] {
+        let mut set = redis::cmd("SET").arg(key).arg("x").to_owned();
+        set.set_no_response(true).exec(&mut connection).unwrap();
+        assert_eq!(connection.get::<_, String>(key).unwrap(), key);
+        connection.on_node("n0", |node| set.exec(node)).unwrap();
+        assert_eq!(connection.get::<_, String>(key).unwrap(), key);
+    }
+    assert_eq!(node.lines().iter().filter(|line| line.starts_with("SET")).count(), 6);
+}
+
+#[test]
 fn a_client_used_as_a_connection_never_meets_another_requests_reply() {
     let count = Arc::new(AtomicUsize::new(0));
     let node = FakeNode::start({
