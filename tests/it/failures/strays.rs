@@ -15,6 +15,7 @@ use super::builder;
 use super::failure;
 use super::failure_kind;
 use super::key_of;
+use super::keys_of;
 use crate::support::fake_node::FakeNode;
 use crate::support::fake_node::Request;
 use crate::support::fake_node::Step;
@@ -137,6 +138,51 @@ fn the_reply_to_a_request_that_wants_none_is_not_the_next_ones() {
         assert_eq!(connection.get::<_, String>(key).unwrap(), key);
     }
     assert_eq!(node.lines().iter().filter(|line| line.starts_with("SET")).count(), 6);
+}
+
+#[test]
+fn a_fetched_reply_is_that_of_its_request_although_the_link_was_replaced() {
+    // The first connection is lost after the first request; later ones work.
+    let node = FakeNode::start(|request| match request.connection {
+        0 => vec![Step::Close],
+        _ => vec![send(echo(request))],
+    });
+    let client = builder([node.url()]).build().unwrap();
+    let mut connection = client.get_connection().unwrap();
+    let keys: Vec<String> = keys_of(&client, "n0").take(20).collect();
+    for key in &keys {
+        let get = redis::cmd("GET").arg(key).get_packed_command();
+        connection.send_packed_command(&get).unwrap();
+        pause(SHORT);
+    }
+    let mut answered = 0;
+    for key in &keys {
+        match connection.recv_response() {
+            Ok(reply) => {
+                assert_eq!(reply, Value::BulkString(key.clone().into_bytes()));
+                answered += 1;
+            }
+            Err(error) => assert!(error.is_io_error(), "{error}"),
+        }
+    }
+    assert!(answered > 10, "{answered}");
+    assert!(connection.recv_response().is_err(), "no reply is owed");
+    assert_eq!(client.metrics()[0].in_flight, 0);
+}
+
+#[test]
+fn a_rested_link_is_looked_at_before_a_request_is_sent_on_it() {
+    let node = FakeNode::start(|request| vec![send(echo(request))]);
+    let client = builder([node.url()]).build().unwrap();
+    let mut connection = client.get_connection().unwrap();
+    for key in ["a", "b", "c"] {
+        let get = redis::cmd("GET").arg(key).get_packed_command();
+        connection.send_packed_command(&get).unwrap();
+        assert_eq!(connection.recv_response().unwrap(), Value::BulkString(key.into()));
+        node.hang_up();
+        pause(REST);
+    }
+    assert_eq!((node.connections(), client.metrics()[0].failures), (3, 0));
 }
 
 #[test]
