@@ -65,8 +65,20 @@ impl Socket {
     pub(super) fn finish_connecting(&self) -> io::Result<()> {
         match self.inner.take_error()? {
             Some(error) => Err(error),
+            None if self.is_its_own_peer() => Err(io::Error::new(
+                io::ErrorKind::ConnectionRefused,
+                "nobody listens: the connection met itself",
+            )),
             None => self.inner.set_nonblocking(false),
         }
+    }
+
+    /// Whether the other end is this end. On the way to a port of this host where nobody listens, the
+    /// system may choose that very port for our end, and then TCP is content; every request would come
+    /// back as its own reply.
+    fn is_its_own_peer(&self) -> bool {
+        let ends = (self.inner.local_addr(), self.inner.peer_addr());
+        matches!(ends, (Ok(ours), Ok(theirs)) if ours.as_socket().is_some() && ours == theirs)
     }
 
     /// Bounds each read that blocks.
@@ -106,4 +118,34 @@ impl AsFd for Socket {
 fn is_in_progress(error: &io::Error) -> bool {
     let code = error.raw_os_error();
     code == Some(rustix::io::Errno::INPROGRESS.raw_os_error())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_connection_that_met_itself_is_refused() {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        let inner = socket2::Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        inner.bind(&free.into()).unwrap();
+        inner.connect(&free.into()).unwrap();
+        let error = Socket { inner }.finish_connecting().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let settings = TcpSettings::default();
+        let socket = Socket::dial_tcp(listener.local_addr().unwrap(), &settings).unwrap();
+        let _accepted = listener.accept().unwrap();
+        socket.finish_connecting().unwrap();
+    }
+
+    #[test]
+    fn both_ends_of_a_unix_socket_without_names_are_two_ends() {
+        let (inner, _other) = socket2::Socket::pair(Domain::UNIX, Type::STREAM, None).unwrap();
+        Socket { inner }.finish_connecting().unwrap();
+    }
 }
