@@ -47,6 +47,12 @@ struct Slot {
     member: Arc<Member<Endpoint>>,
     tally: Arc<Tally>,
     link: Option<Link>,
+    /// Replies on the link that [`Links::receive`] is to fetch, and the member's epoch when the last of
+    /// their requests was sent.
+    flying: usize,
+    sent_in: u64,
+    /// Replies that it is to fetch and that went down with links before: those come first.
+    lost: usize,
 }
 
 /// How long a request may take.
@@ -297,7 +303,11 @@ impl Links {
         patience: Patience,
     ) -> Result<(), Failure> {
         let now = clock::now();
-        if self.slots[node.index()].link.is_none()
+        let slot = &mut self.slots[node.index()];
+        if slot.flying == 0 {
+            slot.close_if_unusable(now);
+        }
+        if slot.link.is_none()
             && let Some(failure) = self.connect(&[node], patience.limit).pop()
         {
             return Err(failure);
@@ -308,28 +318,44 @@ impl Links {
             return Ok(());
         };
         slot.tally.sent(requests as u64, bytes.len());
-        let outcome = link.send(bytes, requests, deadline);
-        outcome.map_err(|error| self.hang_up(node, error, deadline, patience))
+        slot.sent_in = slot.member.epoch();
+        match link.send(bytes, requests, deadline) {
+            Ok(()) => {
+                slot.flying += requests;
+                Ok(())
+            }
+            Err(error) => Err(self.hang_up(node, error, requests, deadline, patience)),
+        }
     }
 
     /// Reads the next reply that `node` owes.
     pub(crate) fn receive(&mut self, node: NodeId, patience: Patience) -> Result<Value, Failure> {
         let deadline = Deadline::after(clock::now(), patience.limit);
         let slot = &mut self.slots[node.index()];
-        let Some(link) = &mut slot.link else {
-            let what = "the connection that owed the reply is closed";
-            let error = ShardError::new(ShardErrorKind::Node, what)
-                .with_io_kind(std::io::ErrorKind::NotConnected)
-                .with_node(Arc::clone(slot.member.name()));
-            return Err(error.into());
+        let link = match &mut slot.link {
+            Some(link) if slot.lost == 0 && slot.flying > 0 => link,
+            _ => {
+                // Another link's reply would be another request's.
+                if slot.lost > 0 {
+                    slot.lost -= 1;
+                    slot.tally.failed(1);
+                }
+                let what = "the connection that owed the reply is closed";
+                let error = ShardError::new(ShardErrorKind::Node, what)
+                    .with_io_kind(std::io::ErrorKind::NotConnected)
+                    .with_node(Arc::clone(slot.member.name()));
+                return Err(error.into());
+            }
         };
+        slot.flying -= 1;
         let push_sender = &self.push_sender;
         match link.receive(deadline, &mut |push| forward(push_sender.as_ref(), push)) {
             Ok((reply, length)) => {
                 slot.tally.answered(1, length);
+                self.shared.observe(&slot.member, slot.sent_in, Incident::Reply);
                 Ok(reply)
             }
-            Err(error) => Err(self.hang_up(node, error, deadline, patience)),
+            Err(error) => Err(self.hang_up(node, error, 1, deadline, patience)),
         }
     }
 
@@ -343,14 +369,15 @@ impl Links {
         &mut self,
         node: NodeId,
         error: WireError,
+        abandoned: usize,
         deadline: Deadline,
         patience: Patience,
     ) -> Failure {
         let slot = &mut self.slots[node.index()];
         slot.close();
-        slot.tally.failed(1);
+        slot.tally.failed(abandoned as u64);
         let incident = incident(&error, Phase::Talking, patience);
-        self.shared.observe(&slot.member, slot.member.epoch(), incident);
+        self.shared.observe(&slot.member, slot.sent_in, incident);
         failure_of(&slot.member, error, Phase::Talking, deadline)
     }
 
@@ -396,17 +423,27 @@ impl Links {
         slot.tally.sent(0, done.sent);
         slot.tally.answered(answered as u64, done.received);
         let (failure, incident) = match done.link {
-            Ok(link) => {
+            Ok(link) if requests > 0 => {
                 slot.put(link);
-                (None, Incident::Reply)
+                (None, Some(Incident::Reply))
+            }
+            // Nothing was asked: that the node answers requests is not known. A link on which something
+            // was sent that wants no reply may get one, which would answer the next request.
+            Ok(link) => {
+                if done.sent == 0 {
+                    slot.put(link);
+                }
+                (None, None)
             }
             Err(error) => {
                 slot.tally.failed((requests - answered.min(requests)) as u64);
                 let incident = incident(&error, phase, bounds.patience);
-                (Some(failure_of(&slot.member, error, phase, deadline)), incident)
+                (Some(failure_of(&slot.member, error, phase, deadline)), Some(incident))
             }
         };
-        self.shared.observe(&slot.member, epoch, incident);
+        if let Some(incident) = incident {
+            self.shared.observe(&slot.member, epoch, incident);
+        }
         self.recycle(buffer);
         Answer { node, replies: done.replies, failure }
     }
@@ -437,7 +474,14 @@ pub(crate) enum Phase {
 
 impl Slot {
     fn new(member: &Arc<Member<Endpoint>>) -> Self {
-        Self { member: Arc::clone(member), tally: member.counters().begin(), link: None }
+        Self {
+            member: Arc::clone(member),
+            tally: member.counters().begin(),
+            link: None,
+            flying: 0,
+            sent_in: 0,
+            lost: 0,
+        }
     }
 
     /// Closes the link if it may not be used.
@@ -464,6 +508,7 @@ impl Slot {
     fn close(&mut self) {
         if self.link.take().is_some() {
             self.tally.disconnected();
+            self.lost += std::mem::take(&mut self.flying);
         }
     }
 }

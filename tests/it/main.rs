@@ -9,6 +9,8 @@ mod support;
 #[cfg(feature = "redis")]
 mod client;
 mod commands;
+#[cfg(feature = "redis")]
+mod failures;
 mod golden;
 mod layers;
 mod nutcracker;

@@ -10,6 +10,8 @@ use rustix::net::RecvFlags;
 const USUAL: usize = 16 << 10;
 /// From here on the space is given back once it is empty.
 const LARGE: usize = 256 << 10;
+/// How much room is made for what was announced and has not come.
+const TRUSTED: usize = 64 << 20;
 /// Where the bytes begin in memory. glibc puts a block of 128 KiB and more 16 bytes behind the start of a
 /// page, and there the kernel's copy runs three times slower on AMD Zen 3 (measured).
 const ALIGNMENT: usize = 64;
@@ -45,13 +47,19 @@ impl Buffer {
         }
     }
 
-    /// Makes room for `count` more bytes, and at least for a usual reply.
+    /// Makes room for `count` more bytes, and at least for a usual reply; but for no more at once than
+    /// [`TRUSTED`], or as many as are there: whoever announces 4 GiB must send them first.
     pub(super) fn reserve(&mut self, count: usize) {
         let spare = self.bytes.capacity() - self.bytes.len();
-        if spare >= count.max(1) {
+        if spare >= if count > TRUSTED { USUAL } else { count.max(1) } {
             return;
         }
         let kept = self.bytes.len() - self.start;
+        let count = count.min(kept.max(TRUSTED));
+        if kept >= LARGE && kept >= self.start {
+            // The system moves the pages. To copy 100 MB takes longer than a deadline allows.
+            return self.bytes.reserve(count.max(kept));
+        }
         let wanted = (kept + count).max(2 * kept).max(USUAL) + ALIGNMENT;
         let mut larger = Self { bytes: Vec::with_capacity(wanted), start: 0 };
         larger.reset();
@@ -61,13 +69,8 @@ impl Buffer {
 
     /// Reads what there is, once, into the room there is. Returns the number of bytes; 0 is the end.
     pub(super) fn receive(&mut self, socket: impl AsFd, flags: RecvFlags) -> io::Result<usize> {
-        loop {
-            match rustix::net::recv(&socket, spare_capacity(&mut self.bytes), flags) {
-                Ok((_, count)) => return Ok(count),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+        let (_, count) = rustix::net::recv(&socket, spare_capacity(&mut self.bytes), flags)?;
+        Ok(count)
     }
 
     /// Empties it; the next byte will be at the alignment.
@@ -107,6 +110,20 @@ mod tests {
             seen.extend_from_slice(buffer.bytes());
         });
         assert_eq!(seen, sent);
+    }
+
+    #[test]
+    fn what_was_only_announced_gets_little_room() {
+        let mut buffer = Buffer::default();
+        for _ in 0..3 {
+            buffer.reserve(usize::MAX / 4);
+            assert!((TRUSTED..2 * TRUSTED).contains(&buffer.bytes.capacity()));
+            buffer.bytes.extend_from_slice(&[0; LARGE]);
+        }
+        buffer.bytes.resize(buffer.bytes.capacity(), 0);
+        buffer.reserve(usize::MAX / 4);
+        let capacity = buffer.bytes.capacity();
+        assert!(capacity >= 2 * TRUSTED && capacity < 5 * TRUSTED, "{capacity}");
     }
 
     #[test]

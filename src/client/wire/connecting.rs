@@ -4,6 +4,7 @@
 //!   Resolving ──► Dialing ──► Greeting ──► Link
 //!   (a thread)    (address     (handshake)
 //!                 after address)
+//!   Queueing ──► Dialing                   a unix socket whose queue is full
 //!   Delegated (a thread: TLS) ───────────► Link
 //! ```
 
@@ -13,6 +14,7 @@ use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::net::ToSocketAddrs;
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::sync::mpsc;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::TryRecvError;
@@ -27,6 +29,7 @@ use redis::RedisResult;
 use redis::Value;
 
 use super::delegate::Delegate;
+use super::direct::BYTES_A_TURN;
 use super::direct::Direct;
 use super::greeting::Greeted;
 use super::greeting::Greeting;
@@ -61,6 +64,8 @@ struct Target {
 #[derive(Debug)]
 enum State {
     Resolving(Receiver<io::Result<Vec<SocketAddr>>>),
+    /// The unix socket at this path has no room for one more who wants to connect.
+    Queueing(PathBuf),
     Dialing {
         socket: Socket,
         /// What is tried if this address does not answer, and when.
@@ -100,10 +105,7 @@ impl Connecting {
                 Ok(ip) => dial([SocketAddr::new(ip, *port)].into(), &info, deadline, now)?,
                 Err(_) => State::Resolving(resolve(host.clone(), *port)?),
             },
-            ConnectionAddr::Unix(path) => {
-                let socket = Socket::dial_unix(path)?;
-                State::Dialing { socket, rest: VecDeque::new(), patience: None }
-            }
+            ConnectionAddr::Unix(path) => dial_unix(path.clone())?,
             _ => {
                 let limit = deadline.left(now);
                 State::Delegated(Delegate::dial(info.clone(), session.clone(), limit)?)
@@ -138,7 +140,8 @@ impl Connecting {
     /// What to wait for.
     pub(crate) fn interest(&self) -> Interest<'_> {
         match &self.state {
-            State::Resolving(_) | State::Delegated(_) => Interest::Thread,
+            // No socket announces room in the queue either.
+            State::Resolving(_) | State::Delegated(_) | State::Queueing(_) => Interest::Thread,
             State::Dialing { socket, .. } => Interest::Writable(socket.as_fd()),
             State::Greeting(exchanged) if exchanged.is_sent() => {
                 Interest::Readable(exchanged.direct.as_fd())
@@ -149,10 +152,11 @@ impl Connecting {
 
     /// When to look again even if nothing happens.
     pub(crate) fn wakes(&self) -> Option<Instant> {
-        match &self.state {
+        let patience = match &self.state {
             State::Dialing { patience, rest, .. } if !rest.is_empty() => *patience,
             _ => None,
-        }
+        };
+        patience.into_iter().chain(self.target.deadline.at()).min()
     }
 }
 
@@ -169,6 +173,10 @@ impl Target {
             State::Resolving(receiver) => match try_receive(&receiver)? {
                 Some(addresses) => self.dial(addresses?.into(), now),
                 None => Ok(Step::Wait(State::Resolving(receiver))),
+            },
+            State::Queueing(path) => match dial_unix(path)? {
+                state @ State::Queueing(_) => Ok(Step::Wait(state)),
+                state => Ok(Step::Next(state)),
             },
             State::Delegated(receiver) => match try_receive(&receiver)? {
                 Some(connected) => {
@@ -211,7 +219,8 @@ impl Target {
 }
 
 impl State {
-    fn greeting(direct: Direct, greeting: Greeting) -> Self {
+    fn greeting(mut direct: Direct, greeting: Greeting) -> Self {
+        direct.owe(greeting.replies());
         Self::Greeting(Box::new(Exchanged { direct, greeting, sent: 0, replies: Vec::new() }))
     }
 }
@@ -219,26 +228,27 @@ impl State {
 impl Exchanged {
     /// Writes and reads what goes; true when all replies are there.
     fn go_on(&mut self) -> Result<bool, WireError> {
-        if self.sent == 0 {
-            self.direct.owe(self.greeting.replies());
-        }
         while !self.is_sent() {
             match self.direct.try_send(&self.greeting.bytes()[self.sent..])? {
                 0 => return Ok(false),
                 count => self.sent += count,
             }
         }
-        while self.replies.len() < self.greeting.replies() {
-            match self.direct.next_reply(&mut |_push| {})? {
-                Some((reply, _)) => self.replies.push(reply),
-                None => {
-                    if !self.direct.try_receive()? {
-                        return Ok(false);
-                    }
-                }
+        let mut received = 0;
+        loop {
+            while self.replies.len() < self.greeting.replies() {
+                let Some((reply, _)) = self.direct.next_reply(&mut |_push| {})? else { break };
+                self.replies.push(reply);
+            }
+            let is_answered = self.replies.len() >= self.greeting.replies();
+            if is_answered || received >= BYTES_A_TURN {
+                return Ok(is_answered);
+            }
+            match self.direct.try_receive()? {
+                0 => return Ok(false),
+                count => received += count,
             }
         }
-        Ok(true)
     }
 
     fn is_sent(&self) -> bool {
@@ -254,6 +264,15 @@ fn resolve(host: String, port: u16) -> io::Result<Receiver<io::Result<Vec<Socket
         let _ = sender.send(addresses);
     })?;
     Ok(receiver)
+}
+
+/// Begins to dial a unix socket. Where TCP has an attempt wait, this has it come back.
+fn dial_unix(path: PathBuf) -> Result<State, WireError> {
+    match Socket::dial_unix(&path) {
+        Ok(socket) => Ok(State::Dialing { socket, rest: VecDeque::new(), patience: None }),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(State::Queueing(path)),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Begins to dial the first of `addresses`; where there are more, it gets its share of the time only.
@@ -297,5 +316,65 @@ fn refused_or_io(error: RedisError) -> WireError {
         WireError::Io(io::Error::other(error))
     } else {
         WireError::Refused(Refusal { kind: error.kind(), reason: error.to_string() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::net::TcpListener;
+
+    use socket2::Domain;
+    use socket2::Type;
+
+    use super::*;
+    use crate::client::clock;
+    use crate::client::wire::wait;
+
+    /// Dials `addresses` until there is a connection, and says with whom.
+    fn connect(addresses: &[SocketAddr], limit: Duration) -> Result<(), WireError> {
+        let settings = redis::RedisConnectionInfo::default().set_skip_set_lib_name();
+        let info = redis::IntoConnectionInfo::into_connection_info("redis://h").unwrap();
+        let info = info.set_redis_settings(settings);
+        let now = clock::now();
+        let deadline = Deadline::after(now, Some(limit));
+        let addresses: VecDeque<_> = addresses.iter().copied().collect();
+        let state = dial(addresses, &info, deadline, now)?;
+        let target = Target { info, session: Session::default(), deadline };
+        let mut connecting = Connecting { target, state };
+        loop {
+            let now = clock::now();
+            connecting = match connecting.advance(now)? {
+                Progress::Connected(_) => return Ok(()),
+                Progress::Waiting(connecting) => *connecting,
+            };
+            let limit = connecting.wakes().map(|at| at.saturating_duration_since(now));
+            wait([Some(connecting.interest())].into_iter(), limit).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_address_that_does_not_answer_gets_its_share_of_the_time() {
+        let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let hole = socket2::Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        hole.bind(&local.into()).unwrap();
+        hole.listen(0).unwrap();
+        let dead = hole.local_addr().unwrap().as_socket().unwrap();
+        let patience = Duration::from_millis(100);
+        let dial = || std::net::TcpStream::connect_timeout(&dead, patience).ok();
+        let _queued: Vec<_> = std::iter::from_fn(dial).collect();
+
+        let refused = TcpListener::bind(local).unwrap().local_addr().unwrap();
+        let listener = TcpListener::bind(local).unwrap();
+        let good = listener.local_addr().unwrap();
+        let limit = Duration::from_millis(300);
+        for addresses in
+            [vec![good], vec![refused, good], vec![dead, good], vec![dead, refused, good]]
+        {
+            connect(&addresses, limit).unwrap();
+        }
+        assert!(matches!(connect(&[dead, dead], limit), Err(WireError::Deadline)));
+        assert!(matches!(connect(&[dead, refused], limit), Err(WireError::Io(_))));
+        assert!(matches!(connect(&[], limit), Err(WireError::Io(_))));
     }
 }

@@ -11,6 +11,8 @@ use rustix::net::RecvFlags;
 
 use super::buffer::Buffer;
 use super::link::WireError;
+use super::poll::Interest;
+use super::poll::wait;
 use super::socket::Socket;
 use super::value;
 use crate::client::clock;
@@ -20,8 +22,8 @@ use crate::protocol::resp::Scanner;
 /// A socket that blocks, what has arrived on it, and how many replies are owed.
 ///
 /// One request costs one write and one read, as in redis-rs: the socket's own timeout keeps the deadline,
-/// and the clock is looked at again only when a reply arrives in pieces. Together with others the same
-/// socket is read and written without blocking.
+/// and the clock is looked at again only when a request or its reply goes in pieces. Together with others
+/// the same socket is read and written without blocking.
 #[derive(Debug)]
 pub(super) struct Direct {
     socket: Socket,
@@ -35,8 +37,13 @@ pub(super) struct Direct {
 }
 
 /// A connection that rested longer is looked at before it is used: a server that restarted, or that closes
-/// idle connections, has hung up by then, and a request would be lost on it. Looking costs a system call.
-const RESTED: Duration = Duration::from_millis(10);
+/// idle connections, has hung up by then, and a request would be lost on it; and what a node said unasked
+/// must not answer the request. Looking costs a system call, which once in this time is next to nothing.
+const RESTED: Duration = Duration::from_millis(1);
+
+/// How much is read from a node, more or less, before the clock is looked at and other nodes have their
+/// turn: one that sends faster than we read must not hold up the deadline, or them.
+pub(super) const BYTES_A_TURN: usize = 64 << 10;
 
 /// The socket's timeout may be this much longer than what is left: setting it costs a system call.
 const SLACK: Duration = Duration::from_millis(10);
@@ -58,13 +65,37 @@ impl Direct {
         self.last_used = now;
         if rested {
             match self.socket.peek() {
-                // Messages may come at any time.
-                Ok(Some(b'>')) => {}
+                // Messages may come at any time. They are read, to see what is behind them.
+                Ok(Some(b'>')) if self.read_what_is_there().is_ok() => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 _ => return false,
             }
         }
-        self.owed == 0 && self.arrived.bytes().first().is_none_or(|byte| *byte == b'>')
+        self.owed == 0 && self.holds_only_messages()
+    }
+
+    fn read_what_is_there(&mut self) -> Result<(), WireError> {
+        let mut received = 0;
+        while received < BYTES_A_TURN {
+            match self.try_receive()? {
+                0 => break,
+                count => received += count,
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing has arrived but push messages, the last of which may be incomplete.
+    #[inline]
+    fn holds_only_messages(&self) -> bool {
+        let mut rest = self.arrived.bytes();
+        while let Some(kind) = rest.first() {
+            match Scanner::default().scan(rest) {
+                Ok(length) if *kind == b'>' => rest = length.map_or(&[], |length| &rest[length..]),
+                _ => return false,
+            }
+        }
+        true
     }
 
     pub(super) fn send(
@@ -75,16 +106,24 @@ impl Direct {
     ) -> Result<(), WireError> {
         self.owed += requests;
         self.bound(deadline.limit())?;
+        let sent = self.socket.try_send(bytes)?;
+        if sent < bytes.len() { self.send_slowly(&bytes[sent..], deadline) } else { Ok(()) }
+    }
+
+    /// Writes what did not fit into the socket's buffer as the node takes it. The socket's own timeout
+    /// would not do: a unix socket's begins anew with each piece.
+    #[cold]
+    fn send_slowly(&mut self, bytes: &[u8], deadline: Deadline) -> Result<(), WireError> {
         let mut rest = bytes;
-        loop {
-            match self.socket.send(rest) {
-                Ok(count) if count == rest.len() => return Ok(()),
-                Ok(count) => rest = &rest[count..],
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error.into()),
+        while !rest.is_empty() {
+            let now = clock::now();
+            if deadline.has_passed(now) {
+                return Err(WireError::Deadline);
             }
-            self.tighten(deadline)?;
+            wait([Some(Interest::Writable(self.as_fd()))].into_iter(), deadline.left(now))?;
+            rest = &rest[self.socket.try_send(rest)?..];
         }
+        self.tighten(deadline)
     }
 
     pub(super) fn receive(
@@ -92,6 +131,10 @@ impl Direct {
         deadline: Deadline,
         on_push: &mut dyn FnMut(Value),
     ) -> Result<(Value, usize), WireError> {
+        if deadline.limit().is_some_and(|limit| self.timeout.is_none_or(|other| other > limit)) {
+            // The request had another deadline than its reply.
+            self.bound(deadline.limit())?;
+        }
         loop {
             if let Some(reply) = self.next_reply(on_push)? {
                 return Ok(reply);
@@ -105,7 +148,7 @@ impl Direct {
                         return Ok(reply);
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if is_early(&error) => {}
                 Err(error) => return Err(error.into()),
             }
             self.tighten(deadline)?;
@@ -165,13 +208,13 @@ impl Direct {
         self.socket.try_send(bytes)
     }
 
-    /// Reads what has arrived, without waiting; false if nothing has.
-    pub(super) fn try_receive(&mut self) -> Result<bool, WireError> {
+    /// Reads what has arrived, without waiting. Returns the number of bytes; 0 if nothing has.
+    pub(super) fn try_receive(&mut self) -> Result<usize, WireError> {
         self.make_room();
         match self.arrived.receive(&self.socket, RecvFlags::DONTWAIT) {
             Ok(0) => Err(end_of_stream()),
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Ok(count) => Ok(count),
+            Err(error) if is_early(&error) => Ok(0),
             Err(error) => Err(error.into()),
         }
     }
@@ -191,7 +234,7 @@ impl Direct {
         Ok(())
     }
 
-    /// After a read or write that did not finish: bounds the next one by what is left.
+    /// After a write that took time or a read that did not finish: bounds the next read by what is left.
     #[cold]
     fn tighten(&mut self, deadline: Deadline) -> Result<(), WireError> {
         let now = clock::now();
@@ -212,6 +255,12 @@ impl AsFd for Direct {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
+}
+
+/// Whether a read ended before something arrived: its time was over, or a signal came. Reading on after a
+/// signal would wait for as long again, and a process that gets one every 10 ms (a profiler's) for ever.
+fn is_early(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
 fn end_of_stream() -> WireError {

@@ -9,6 +9,7 @@ use redis::Value;
 
 use super::connecting::Connecting;
 use super::connecting::Progress;
+use super::direct::BYTES_A_TURN;
 use super::direct::Direct;
 use super::link::Link;
 use super::link::Transport;
@@ -31,6 +32,8 @@ pub(crate) struct Job {
     received: usize,
     /// Whether there was a link to talk on.
     is_connected: bool,
+    /// Whether the replies are noted as owed.
+    is_owed: bool,
     stage: Stage,
 }
 
@@ -80,7 +83,16 @@ impl Job {
 
     fn new(stage: Stage, bytes: Vec<u8>, requests: usize) -> Self {
         let is_connected = matches!(stage, Stage::Talking(_));
-        Self { bytes, requests, sent: 0, replies: Vec::new(), received: 0, is_connected, stage }
+        Self {
+            bytes,
+            requests,
+            sent: 0,
+            replies: Vec::new(),
+            received: 0,
+            is_connected,
+            is_owed: false,
+            stage,
+        }
     }
 
     /// Whether there was a link to talk on.
@@ -140,9 +152,10 @@ impl Job {
         direct: &mut Direct,
         on_push: &mut dyn FnMut(Value),
     ) -> Result<(), WireError> {
-        let is_new = self.sent == 0;
+        let is_new = !self.is_owed;
         if is_new {
             direct.owe(self.requests);
+            self.is_owed = true;
         }
         while self.sent < self.bytes.len() {
             match direct.try_send(&self.bytes[self.sent..])? {
@@ -150,6 +163,7 @@ impl Job {
                 count => self.sent += count,
             }
         }
+        let mut received = 0;
         loop {
             while self.replies.len() < self.requests {
                 let Some((reply, length)) = direct.next_reply(on_push)? else { break };
@@ -157,8 +171,12 @@ impl Job {
                 self.received += length;
             }
             // What was written just now has no reply yet: asking for it would cost a system call.
-            if is_new || self.is_answered() || !direct.try_receive()? {
+            if is_new || self.is_answered() || received >= BYTES_A_TURN {
                 return Ok(());
+            }
+            match direct.try_receive()? {
+                0 => return Ok(()),
+                count => received += count,
             }
         }
     }
@@ -233,7 +251,7 @@ pub(crate) fn exchange(jobs: &mut [Job], deadline: Deadline, on_push: &mut dyn F
     let mut is_ready = vec![true; jobs.len()];
     loop {
         for (job, is_ready) in jobs.iter_mut().zip(&is_ready) {
-            if *is_ready {
+            if *is_ready || job.wakes().is_some_and(|at| at <= now) {
                 job.advance(now, on_push);
                 job.send_through_delegate(deadline);
             }
@@ -260,6 +278,8 @@ pub(crate) fn exchange(jobs: &mut [Job], deadline: Deadline, on_push: &mut dyn F
 /// The system refused to wait (too many descriptors, no memory).
 fn fail_all(jobs: &mut [Job], error: &io::Error) {
     for job in jobs.iter_mut().filter(|job| !job.is_over()) {
-        job.stage = Stage::Failed(WireError::Io(io::Error::new(error.kind(), error.to_string())));
+        let code = error.raw_os_error();
+        let error = code.map_or_else(|| error.kind().into(), io::Error::from_raw_os_error);
+        job.stage = Stage::Failed(WireError::Io(error));
     }
 }

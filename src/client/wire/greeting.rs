@@ -39,6 +39,18 @@ enum Step {
     Ignored,
 }
 
+impl Step {
+    /// Whether `reply`, which is no error, says that it was done. What sets the user and the database must
+    /// have been understood; of the rest other servers may have their own idea.
+    fn expects(self, reply: &Value) -> bool {
+        match self {
+            Self::Auth | Self::Select => *reply == Value::Okay,
+            Self::Hello => matches!(reply, Value::Map(_) | Value::Array(_)),
+            Self::Session | Self::Ignored => true,
+        }
+    }
+}
+
 /// What the replies to a greeting mean.
 #[derive(Debug)]
 pub(super) enum Greeted {
@@ -113,7 +125,13 @@ impl Greeting {
         session: &Session,
     ) -> Result<Greeted, Refusal> {
         for (step, reply) in self.steps.iter().zip(replies) {
-            let Value::ServerError(error) = reply else { continue };
+            let Value::ServerError(error) = reply else {
+                if step.expects(&reply) {
+                    continue;
+                }
+                let reason = "the handshake was answered with another type of reply".into();
+                return Err(Refusal { kind: ErrorKind::Parse, reason });
+            };
             let details = error.details().unwrap_or_default();
             let refuse = |kind, what: &str| {
                 Err(Refusal { kind, reason: format!("{what}: {} {details}", error.code()) })
@@ -189,6 +207,21 @@ mod tests {
         let named = RedisConnectionInfo::default().set_lib_name("app", "9");
         let expected = "CLIENT SETINFO LIB-NAME app; CLIENT SETINFO LIB-VER 9";
         assert_eq!(text(&Greeting::new(&named, &session)), expected);
+    }
+
+    #[test]
+    fn a_handshake_answered_with_something_else_is_an_error() {
+        let session = Session::default();
+        let info = quiet().set_password("p").set_db(3);
+        let greeting = Greeting::new(&info, &session);
+        for replies in [[Value::Nil, Value::Okay], [Value::Okay, Value::Int(1)]] {
+            let refusal = greeting.judge(replies.into(), &info, &session).unwrap_err();
+            assert_eq!(refusal.kind, ErrorKind::Parse);
+        }
+        let info = quiet().set_protocol(ProtocolVersion::RESP3);
+        let greeting = Greeting::new(&info, &session);
+        assert!(greeting.judge(vec![Value::Map(Vec::new())], &info, &session).is_ok());
+        assert!(greeting.judge(vec![Value::Okay], &info, &session).is_err());
     }
 
     #[test]

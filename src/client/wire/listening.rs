@@ -113,7 +113,7 @@ impl Listening {
                 if let Some(value) = direct.next_value()? {
                     return Said::try_from(value).map(Some);
                 }
-                if !direct.try_receive()? {
+                if direct.try_receive()? == 0 {
                     return Ok(None);
                 }
             },

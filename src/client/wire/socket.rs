@@ -27,7 +27,7 @@ pub(super) struct Socket {
     inner: socket2::Socket,
 }
 
-/// How long a read or write blocks at least when it is bounded: zero would mean for ever.
+/// How long a read blocks at least when it is bounded: zero would mean for ever.
 const SHORTEST: Duration = Duration::from_millis(1);
 
 impl Socket {
@@ -65,34 +65,33 @@ impl Socket {
     pub(super) fn finish_connecting(&self) -> io::Result<()> {
         match self.inner.take_error()? {
             Some(error) => Err(error),
+            None if self.is_its_own_peer() => Err(io::Error::new(
+                io::ErrorKind::ConnectionRefused,
+                "nobody listens: the connection met itself",
+            )),
             None => self.inner.set_nonblocking(false),
         }
     }
 
-    /// Bounds each blocking read and write.
-    pub(super) fn set_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        let timeout = timeout.map(|timeout| timeout.max(SHORTEST));
-        self.inner.set_read_timeout(timeout)?;
-        self.inner.set_write_timeout(timeout)
+    /// Whether the other end is this end. On the way to a port of this host where nobody listens, the
+    /// system may choose that very port for our end, and then TCP is content; every request would come
+    /// back as its own reply.
+    fn is_its_own_peer(&self) -> bool {
+        let ends = (self.inner.local_addr(), self.inner.peer_addr());
+        matches!(ends, (Ok(ours), Ok(theirs)) if ours.as_socket().is_some() && ours == theirs)
     }
 
-    /// Writes as much as goes, waiting if nothing does.
-    pub(super) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.send_with(bytes, SEND)
+    /// Bounds each read that blocks.
+    pub(super) fn set_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.inner.set_read_timeout(timeout.map(|timeout| timeout.max(SHORTEST)))
     }
 
     /// Writes as much as goes without waiting; none if nothing does.
     pub(super) fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
-        match self.send_with(bytes, SEND | SendFlags::DONTWAIT) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-            result => result,
-        }
-    }
-
-    fn send_with(&self, bytes: &[u8], flags: SendFlags) -> io::Result<usize> {
         loop {
-            match rustix::net::send(self, bytes, flags) {
+            match rustix::net::send(self, bytes, SEND | SendFlags::DONTWAIT) {
                 Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::AGAIN) => return Ok(0),
                 result => return Ok(result?),
             }
         }
@@ -119,4 +118,34 @@ impl AsFd for Socket {
 fn is_in_progress(error: &io::Error) -> bool {
     let code = error.raw_os_error();
     code == Some(rustix::io::Errno::INPROGRESS.raw_os_error())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_connection_that_met_itself_is_refused() {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        let inner = socket2::Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        inner.bind(&free.into()).unwrap();
+        inner.connect(&free.into()).unwrap();
+        let error = Socket { inner }.finish_connecting().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let settings = TcpSettings::default();
+        let socket = Socket::dial_tcp(listener.local_addr().unwrap(), &settings).unwrap();
+        let _accepted = listener.accept().unwrap();
+        socket.finish_connecting().unwrap();
+    }
+
+    #[test]
+    fn both_ends_of_a_unix_socket_without_names_are_two_ends() {
+        let (inner, _other) = socket2::Socket::pair(Domain::UNIX, Type::STREAM, None).unwrap();
+        Socket { inner }.finish_connecting().unwrap();
+    }
 }

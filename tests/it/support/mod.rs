@@ -19,8 +19,11 @@ use std::time::Instant;
 use rustix::process::Pid;
 use rustix::process::Signal;
 
+pub mod fake_node;
 pub mod nutcracker;
+pub mod own_process;
 pub mod redis_server;
+pub mod stopwatch;
 
 /// A server process that is ended when dropped.
 pub struct Process {

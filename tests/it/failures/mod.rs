@@ -1,0 +1,52 @@
+//! What happens when nodes fail: no reply answers another request, no value is wrong, no call takes longer
+//! than its deadline and a little.
+
+mod broken_replies;
+mod connecting;
+mod deadlines;
+mod ejection;
+mod strays;
+
+use std::time::Duration;
+
+use shardwright::NodeConfig;
+use shardwright::ShardError;
+use shardwright::ShardErrorKind;
+use shardwright::ShardedClient;
+use shardwright::ShardedClientBuilder;
+
+/// The deadline of most requests here.
+const DEADLINE: Duration = Duration::from_millis(150);
+
+/// A builder of a client of the nodes at `urls`, which are named `n0`, `n1` … so that keys are where they
+/// were on the run before.
+fn builder(urls: impl IntoIterator<Item = String>) -> ShardedClientBuilder {
+    let nodes = urls.into_iter().enumerate();
+    let node = |(number, url)| NodeConfig::new(url).unwrap().name(format!("n{number}"));
+    nodes.map(node).fold(ShardedClient::builder(), ShardedClientBuilder::node).timeout(DEADLINE)
+}
+
+/// Keys that `node` owns.
+fn keys_of<'a>(client: &ShardedClient, node: &'a str) -> impl Iterator<Item = String> + use<'a> {
+    let router = client.router();
+    let owner = router.id_of(node).expect("there is such a node");
+    (0..)
+        .map(|number| format!("key:{number}"))
+        .filter(move |key| router.node_for_key(key.as_bytes()) == Some(owner))
+}
+
+/// A key that `node` owns.
+fn key_of(client: &ShardedClient, node: &str) -> String {
+    keys_of(client, node).next().expect("every node has keys")
+}
+
+/// The error of this crate that a request failed with.
+fn failure<T: std::fmt::Debug>(result: redis::RedisResult<T>) -> ShardError {
+    let error = result.expect_err("this cannot succeed");
+    ShardError::of(&error).unwrap_or_else(|| panic!("not an error of ours: {error:?}"))
+}
+
+/// The kind of the error that a request failed with.
+fn failure_kind<T: std::fmt::Debug>(result: redis::RedisResult<T>) -> ShardErrorKind {
+    failure(result).kind()
+}
