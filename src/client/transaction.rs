@@ -104,9 +104,12 @@ impl ShardedConnection {
         args: &[&[u8]],
         source: Source<'_>,
     ) -> RedisResult<Value> {
+        let takes_keys = command == TransactionCommand::Watch;
+        if (args.len() > 1) != takes_keys {
+            return Ok(self.refuse_arity(command, args[0]));
+        }
         match command {
             TransactionCommand::Watch => self.watch(args, source),
-            _ if args.len() != 1 => Ok(wrong_arity(args[0])),
             TransactionCommand::Unwatch => self.unwatch(source),
             TransactionCommand::Multi => {
                 if self.transaction.open.is_some() {
@@ -116,8 +119,26 @@ impl ShardedConnection {
                 Ok(Value::Okay)
             }
             TransactionCommand::Exec => self.exec(),
-            TransactionCommand::Discard => self.discard(),
+            TransactionCommand::Discard => Ok(self.discard()),
         }
+    }
+
+    /// The reply to a transaction command with wrong arguments. As with any other, an open `MULTI` will
+    /// not be executed; an `EXEC` ends it (Redis 7.0 `server.c` `rejectCommand`).
+    fn refuse_arity(&mut self, command: TransactionCommand, name: &[u8]) -> Value {
+        if command == TransactionCommand::Exec {
+            if self.transaction.open.is_some() {
+                self.discard();
+            }
+            return error_value(
+                "EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' \
+                 command",
+            );
+        }
+        if let Some(open) = &mut self.transaction.open {
+            open.is_dirty = true;
+        }
+        wrong_arity(name)
     }
 
     fn watch(&mut self, args: &[&[u8]], source: Source<'_>) -> RedisResult<Value> {
@@ -125,9 +146,7 @@ impl ShardedConnection {
             return Ok(error_value("ERR WATCH inside MULTI is not allowed"));
         }
         let rule = self.rule(args)?;
-        let Some(key) = args.get(1) else {
-            return Ok(wrong_arity(args[0]));
-        };
+        let key = args[1];
         let node = one_node(args, &rule, self.router())?;
         if let Some(pin) = self.transaction.pin.clone() {
             self.check(&pin, node, args[0], key)?;
@@ -297,14 +316,14 @@ impl ShardedConnection {
         Ok(replies?.pop().unwrap_or(Value::Nil))
     }
 
-    fn discard(&mut self) -> RedisResult<Value> {
+    fn discard(&mut self) -> Value {
         let Some(open) = &self.transaction.open else {
-            return Ok(error_value("ERR DISCARD without MULTI"));
+            return error_value("ERR DISCARD without MULTI");
         };
         let is_sent = open.is_sent;
         let pinned = self.transaction.pin.clone().and_then(|pin| self.node_of(&pin));
         self.abandon(pinned, is_sent);
-        Ok(Value::Okay)
+        Value::Okay
     }
 
     /// Forgets the transaction, and makes the node forget it and what it watches.

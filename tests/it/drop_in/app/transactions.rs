@@ -94,7 +94,9 @@ fn mistakes(con: &mut redis::Connection, log: &mut Log) -> RedisResult<()> {
         let reply = redis::cmd(words[0]).arg(&words[1..]).query::<Value>(con);
         log.line(line, reply.map_err(|error| describe(&error)));
     };
-    for line in ["EXEC", "DISCARD", "WATCH", "MULTI x", "DISCARD x", "UNWATCH x", "UNWATCH"] {
+    for line in
+        ["EXEC", "DISCARD", "WATCH", "EXEC x", "MULTI x", "DISCARD x", "UNWATCH x", "UNWATCH"]
+    {
         run(line);
     }
     for line in ["MULTI", "MULTI", "WATCH {w}a", "SET {w}c 1", "EXEC"] {
@@ -102,6 +104,11 @@ fn mistakes(con: &mut redis::Connection, log: &mut Log) -> RedisResult<()> {
     }
     for line in ["MULTI", "SET {w}d", "SET {w}d 1", "EXEC", "EXISTS {w}d"] {
         run(line);
+    }
+    for wrong in ["UNWATCH x", "DISCARD x", "MULTI x", "WATCH", "EXEC x", "PING a b", "ECHO"] {
+        for line in ["MULTI", "SET {w}f 1", wrong, "SET {w}f 2", "EXEC", "EXISTS {w}f", "DISCARD"] {
+            run(line);
+        }
     }
     for line in ["MULTI", "NOSUCHCOMMAND {w}a", "EXEC", "MULTI", "GET {w}a", "EXEC"] {
         run(line);
