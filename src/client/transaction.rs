@@ -10,16 +10,11 @@
 //! A socket that breaks takes its `WATCH` and its queue with it. An `EXEC` on another socket would run
 //! unguarded, so it is refused ([`TransactionLost`](crate::ShardErrorKind::TransactionLost)).
 
-use redis::ErrorKind;
-use redis::RedisError;
 use redis::RedisResult;
-use redis::ServerErrorKind;
 use redis::Value;
 
 use super::connection::ShardedConnection;
-use super::dispatch::PackedCommand;
 use super::dispatch::Source;
-use super::dispatch::commands;
 use super::dispatch::refused;
 use super::links::Ask;
 use super::special::wrong_arity;
@@ -42,25 +37,25 @@ use crate::protocol::resp::write_bulk_string;
 #[derive(Debug, Default)]
 pub(super) struct Transaction {
     /// The link that holds a `WATCH`, an open `MULTI`, or both.
-    pin: Option<Pin>,
+    pub(super) pin: Option<Pin>,
     /// A `WATCH` or a `MULTI` went down with its link.
-    is_lost: bool,
-    open: Option<Open>,
+    pub(super) is_lost: bool,
+    pub(super) open: Option<Open>,
 }
 
 #[derive(Clone, Debug)]
-struct Pin {
+pub(super) struct Pin {
     /// The node, as its member's id: node ids change with the topology.
     member: u64,
     /// The link's serial number.
     serial: u64,
     /// A key that was named, for the message when another node's is.
-    key: Vec<u8>,
+    pub(super) key: Vec<u8>,
 }
 
 /// Between `MULTI` and `EXEC`.
 #[derive(Debug, Default)]
-struct Open {
+pub(super) struct Open {
     /// Whether the node has seen the `MULTI`.
     is_sent: bool,
     /// Commands that came before one named a node.
@@ -89,7 +84,7 @@ fn queued() -> Value {
     Value::SimpleString("QUEUED".into())
 }
 
-fn lost() -> ShardError {
+pub(super) fn lost() -> ShardError {
     ShardError::new(
         ShardErrorKind::TransactionLost,
         "the connection that held the transaction is gone; nothing was executed",
@@ -218,7 +213,11 @@ impl ShardedConnection {
     }
 
     /// The node that a command behind `MULTI` belongs to.
-    fn place_in_transaction(&self, args: &[&[u8]], rule: &CommandRule) -> RedisResult<Place> {
+    pub(super) fn place_in_transaction(
+        &self,
+        args: &[&[u8]],
+        rule: &CommandRule,
+    ) -> RedisResult<Place> {
         let not_here = |why| Err(refused(args[0], why).into());
         match rule.fan_out() {
             FanOut::Special(Special::Refused(why)) => not_here(why),
@@ -327,7 +326,7 @@ impl ShardedConnection {
     }
 
     /// Forgets the transaction, and makes the node forget it and what it watches.
-    fn abandon(&mut self, node: Option<NodeId>, is_sent: bool) {
+    pub(super) fn abandon(&mut self, node: Option<NodeId>, is_sent: bool) {
         self.transaction = Transaction::default();
         if let Some(node) = node {
             let bytes = packed(if is_sent { b"DISCARD" } else { b"UNWATCH" });
@@ -345,7 +344,7 @@ impl ShardedConnection {
     }
 
     /// The node of a pin, if its link is still the same one.
-    fn node_of(&mut self, pin: &Pin) -> Option<NodeId> {
+    pub(super) fn node_of(&mut self, pin: &Pin) -> Option<NodeId> {
         let node = self.links.node_of_member(pin.member)?;
         self.links.holds(node, pin.serial).then_some(node)
     }
@@ -365,96 +364,12 @@ impl ShardedConnection {
         }
         Err(cross_shard(command, (&pin.key, pinned), (key, node), self.router()).into())
     }
-
-    /// Carries out an atomic pipeline: `bytes` are `MULTI`, `offset - 1` commands, `EXEC`.
-    ///
-    /// All its keys are on one node, or nothing is sent. Of the replies the first `offset` are skipped,
-    /// unless one is an error; then nothing was executed, and the error says which.
-    pub(super) fn execute_atomic(
-        &mut self,
-        bytes: &[u8],
-        offset: usize,
-        count: usize,
-    ) -> RedisResult<Vec<Value>> {
-        if self.transaction.open.is_some() {
-            return Err(refused(b"MULTI", "another MULTI is open").into());
-        }
-        let commands = commands(bytes)?;
-        let inner = commands.get(1..offset).unwrap_or_default();
-        let mut place: Option<(NodeId, Vec<u8>)> = None;
-        for PackedCommand { args, .. } in inner {
-            let rule = self.rule(args)?;
-            if let Place::Node(node, key) = self.place_in_transaction(args, &rule)? {
-                match &place {
-                    Some((other, first)) if *other != node => {
-                        let (one, other) = ((first.as_slice(), *other), (key.as_slice(), node));
-                        return Err(cross_shard(b"MULTI", one, other, self.router()).into());
-                    }
-                    Some(_) => {}
-                    None => place = Some((node, key)),
-                }
-            }
-        }
-        let pin = std::mem::take(&mut self.transaction);
-        let node = match (&pin.pin, place) {
-            (None, _) if pin.is_lost => return Err(lost().into()),
-            (None, Some((node, _))) => node,
-            (None, None) => designated(self.router())?,
-            (Some(pinned), place) => {
-                let watched = self.node_of(pinned).ok_or_else(lost)?;
-                match place {
-                    Some((node, key)) if node != watched => {
-                        self.abandon(Some(watched), false);
-                        let one = (pinned.key.as_slice(), watched);
-                        return Err(cross_shard(b"MULTI", one, (&key, node), self.router()).into());
-                    }
-                    _ => watched,
-                }
-            }
-        };
-        let mut buffer = self.links.buffer();
-        buffer.extend_from_slice(bytes);
-        let asks = vec![Ask { node, bytes: buffer, requests: offset + count }];
-        let answer = self.links.ask(asks, self.patience()).pop();
-        match answer {
-            Some(answer) => match answer.failure {
-                Some(failure) => Err(failure.into()),
-                None => executed(answer.replies, offset),
-            },
-            None => Ok(Vec::new()),
-        }
-    }
 }
 
 /// Where a command of a transaction belongs.
-enum Place {
+pub(super) enum Place {
     /// To this node, because of this key.
     Node(NodeId, Vec<u8>),
     /// To whatever node the others belong to.
     Any,
-}
-
-/// The replies behind the first `offset`.
-///
-/// # Errors
-///
-/// If one of the first is an error: the transaction was not executed. redis-rs's own error for this
-/// cannot be made outside of it; this one has the same kind and the same words.
-pub(super) fn executed(replies: Vec<Value>, offset: usize) -> RedisResult<Vec<Value>> {
-    let refused =
-        replies.iter().take(offset).enumerate().filter_map(|(place, reply)| match reply {
-            Value::ServerError(error) => {
-                Some(format!("(Index {}, error: {error})", place.saturating_sub(1)))
-            }
-            _ => None,
-        });
-    let refused: Vec<_> = refused.collect();
-    if refused.is_empty() {
-        return Ok(replies.into_iter().skip(offset).collect());
-    }
-    Err(RedisError::from((
-        ErrorKind::Server(ServerErrorKind::ExecAbort),
-        "Transaction aborted",
-        format!("[{}]", refused.join(", ")),
-    )))
 }
