@@ -10,9 +10,8 @@ use super::connection::ShardedConnection;
 use super::dispatch::PackedCommand;
 use super::dispatch::commands;
 use super::dispatch::refused;
-use super::links::Ask;
 use super::transaction::Place;
-use super::transaction::lost;
+use super::transaction::Transaction;
 use crate::node::NodeId;
 use crate::plan::cross_shard;
 use crate::plan::designated;
@@ -20,21 +19,40 @@ use crate::plan::designated;
 impl ShardedConnection {
     /// Carries out an atomic pipeline: `bytes` are `MULTI`, `offset - 1` commands, `EXEC`.
     ///
-    /// All its keys are on one node, or nothing is sent. Of the replies the first `offset` are skipped,
-    /// unless one is an error; then nothing was executed, and the error says which.
+    /// All its keys are on one node, and on that of what is watched, or nothing is sent. Of the replies
+    /// the first `offset` are skipped, unless one is an error; then nothing was executed, and the error
+    /// says which. Whatever comes of it, nothing is watched behind it: it is an `EXEC`.
     pub(super) fn execute_atomic(
         &mut self,
         bytes: &[u8],
         offset: usize,
         count: usize,
     ) -> RedisResult<Vec<Value>> {
-        if self.transaction.open.is_some() {
+        if self.transaction.is_open() {
             return Err(refused(b"MULTI", "another MULTI is open").into());
         }
+        let is_pinned = !self.transaction.is_idle();
+        let node = match self.node_of_atomic(bytes, offset) {
+            Ok(node) => node,
+            Err(error) => {
+                self.end_transaction();
+                return Err(error);
+            }
+        };
+        self.transaction = Transaction::default();
+        let mut buffer = self.links.buffer();
+        buffer.extend_from_slice(bytes);
+        let replies = self.ask_transaction(node, buffer, offset + count, is_pinned)?;
+        executed(replies, offset)
+    }
+
+    fn node_of_atomic(&mut self, bytes: &[u8], offset: usize) -> RedisResult<NodeId> {
+        let mut place = match self.pinned_node()? {
+            Some(node) => Some((node, self.transaction.first_key().to_vec())),
+            None => None,
+        };
         let commands = commands(bytes)?;
-        let inner = commands.get(1..offset).unwrap_or_default();
-        let mut place: Option<(NodeId, Vec<u8>)> = None;
-        for PackedCommand { args, .. } in inner {
+        for PackedCommand { args, .. } in commands.get(1..offset).unwrap_or_default() {
             let rule = self.rule(args)?;
             if let Place::Node(node, key) = self.place_in_transaction(args, &rule)? {
                 match &place {
@@ -47,33 +65,9 @@ impl ShardedConnection {
                 }
             }
         }
-        let pin = std::mem::take(&mut self.transaction);
-        let node = match (&pin.pin, place) {
-            (None, _) if pin.is_lost => return Err(lost().into()),
-            (None, Some((node, _))) => node,
-            (None, None) => designated(self.router())?,
-            (Some(pinned), place) => {
-                let watched = self.node_of(pinned).ok_or_else(lost)?;
-                match place {
-                    Some((node, key)) if node != watched => {
-                        self.abandon(Some(watched), false);
-                        let one = (pinned.key.as_slice(), watched);
-                        return Err(cross_shard(b"MULTI", one, (&key, node), self.router()).into());
-                    }
-                    _ => watched,
-                }
-            }
-        };
-        let mut buffer = self.links.buffer();
-        buffer.extend_from_slice(bytes);
-        let asks = vec![Ask { node, bytes: buffer, requests: offset + count }];
-        let answer = self.links.ask(asks, self.patience()).pop();
-        match answer {
-            Some(answer) => match answer.failure {
-                Some(failure) => Err(failure.into()),
-                None => executed(answer.replies, offset),
-            },
-            None => Ok(Vec::new()),
+        match place {
+            Some((node, _)) => Ok(node),
+            None => Ok(designated(self.router())?),
         }
     }
 }
