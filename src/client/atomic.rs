@@ -12,27 +12,36 @@ use super::dispatch::commands;
 use super::dispatch::refused;
 use super::transaction::Place;
 use super::transaction::Transaction;
+use crate::command::FanOut;
+use crate::command::Special;
+use crate::command::TransactionCommand;
 use crate::node::NodeId;
 use crate::plan::cross_shard;
 use crate::plan::designated;
 
 impl ShardedConnection {
-    /// Carries out an atomic pipeline: `bytes` are `MULTI`, `offset - 1` commands, `EXEC`.
+    /// Carries out the commands in `bytes`, skipping the first `offset` of `offset + count` replies.
     ///
-    /// All its keys are on one node, and on that of what is watched, or nothing is sent. Of the replies
-    /// the first `offset` are skipped, unless one is an error; then nothing was executed, and the error
-    /// says which. Whatever comes of it, nothing is watched behind it: it is an `EXEC`.
+    /// That is how redis-rs sends an atomic pipeline: `MULTI`, `offset - 1` commands, `EXEC`. All its keys
+    /// are on one node, and on that of what is watched, or nothing is sent. If one of the skipped replies
+    /// is an error nothing was executed, and ours says which. Whatever comes of it, nothing is watched
+    /// behind it: it is an `EXEC`.
     pub(super) fn execute_atomic(
         &mut self,
         bytes: &[u8],
         offset: usize,
         count: usize,
     ) -> RedisResult<Vec<Value>> {
+        let commands = commands(bytes)?;
+        let Some(inner) = self.inside_transaction(&commands, offset, count) else {
+            let replies = self.execute_pipeline(bytes, offset.saturating_add(count))?;
+            return executed(replies, offset);
+        };
         if self.transaction.is_open() {
             return Err(refused(b"MULTI", "another MULTI is open").into());
         }
         let is_pinned = !self.transaction.is_idle();
-        let node = match self.node_of_atomic(bytes, offset) {
+        let node = match self.node_of_atomic(inner) {
             Ok(node) => node,
             Err(error) => {
                 self.end_transaction();
@@ -42,17 +51,38 @@ impl ShardedConnection {
         self.transaction = Transaction::default();
         let mut buffer = self.links.buffer();
         buffer.extend_from_slice(bytes);
-        let replies = self.ask_transaction(node, buffer, offset + count, is_pinned)?;
+        let replies = self.ask_transaction(node, buffer, commands.len(), is_pinned)?;
         executed(replies, offset)
     }
 
-    fn node_of_atomic(&mut self, bytes: &[u8], offset: usize) -> RedisResult<NodeId> {
+    /// The commands between `MULTI` and `EXEC`, if `commands` are a transaction of which the reply to
+    /// `EXEC` is wanted.
+    fn inside_transaction<'c, 'b>(
+        &self,
+        commands: &'c [PackedCommand<'b>],
+        offset: usize,
+        count: usize,
+    ) -> Option<&'c [PackedCommand<'b>]> {
+        let [first, inner @ .., last] = commands else {
+            return None;
+        };
+        let is = |command: &PackedCommand<'_>, transaction| {
+            let wanted = FanOut::Special(Special::Transaction(transaction));
+            self.rule(&command.args).is_ok_and(|rule| rule.fan_out() == wanted)
+        };
+        let is_transaction = offset == inner.len() + 1
+            && count == 1
+            && is(first, TransactionCommand::Multi)
+            && is(last, TransactionCommand::Exec);
+        is_transaction.then_some(inner)
+    }
+
+    fn node_of_atomic(&mut self, inner: &[PackedCommand<'_>]) -> RedisResult<NodeId> {
         let mut place = match self.pinned_node()? {
             Some(node) => Some((node, self.transaction.first_key().to_vec())),
             None => None,
         };
-        let commands = commands(bytes)?;
-        for PackedCommand { args, .. } in commands.get(1..offset).unwrap_or_default() {
+        for PackedCommand { args, .. } in inner {
             let rule = self.rule(args)?;
             if let Place::Node(node, key) = self.place_in_transaction(args, &rule)? {
                 match &place {

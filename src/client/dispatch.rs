@@ -112,6 +112,12 @@ pub(super) fn refused(name: &[u8], reason: &str) -> ShardError {
 impl ShardedConnection {
     /// Carries out one command.
     pub(super) fn execute(&mut self, source: Source<'_>) -> RedisResult<Value> {
+        let reply = self.execute_source(source)?;
+        // Where several nodes are asked, or none, replies were read that nobody wants to have.
+        Ok(if source.wants_no_reply() { Value::Nil } else { reply })
+    }
+
+    fn execute_source(&mut self, source: Source<'_>) -> RedisResult<Value> {
         if let Some(args) = source.args() {
             return self.execute_args(&args, source);
         }

@@ -2,4 +2,5 @@
 
 mod atomic;
 mod pool;
+mod requests;
 mod watch;
