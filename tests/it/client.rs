@@ -1,6 +1,9 @@
 //! The synchronous client on real redis-servers.
 
 mod atomic;
+mod cross_shard;
+mod fan_out;
 mod pool;
 mod requests;
+mod split;
 mod watch;
