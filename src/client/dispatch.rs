@@ -112,6 +112,12 @@ pub(super) fn refused(name: &[u8], reason: &str) -> ShardError {
 impl ShardedConnection {
     /// Carries out one command.
     pub(super) fn execute(&mut self, source: Source<'_>) -> RedisResult<Value> {
+        let reply = self.execute_source(source)?;
+        // The node replies all the same, and a reply that is not read would answer the next request.
+        Ok(if source.wants_no_reply() { Value::Nil } else { reply })
+    }
+
+    fn execute_source(&mut self, source: Source<'_>) -> RedisResult<Value> {
         if let Some(args) = source.args() {
             return self.execute_args(&args, source);
         }
@@ -207,14 +213,6 @@ impl ShardedConnection {
     ) -> RedisResult<Value> {
         let mut bytes = self.links.buffer();
         source.write(&mut bytes);
-        if source.wants_no_reply() {
-            let asks = vec![Ask { node, bytes, requests: 0 }];
-            let mut answers = self.links.ask(asks, patience);
-            return match answers.pop().and_then(|answer| answer.failure) {
-                None => Ok(Value::Nil),
-                Some(failure) => Err(failure.into()),
-            };
-        }
         match self.links.ask_one(node, bytes, patience) {
             Ok(reply) => Ok(reply),
             Err(failure) => self.instead_of(failure, rule.is_read_only()),

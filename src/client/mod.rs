@@ -14,6 +14,7 @@
 //!      wire                bytes out, replies in, several nodes at the same time
 //! ```
 
+mod atomic;
 mod builder;
 mod clock;
 mod connection;

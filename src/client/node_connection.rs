@@ -72,7 +72,7 @@ impl ConnectionLike for NodeConnection<'_> {
         count: usize,
     ) -> RedisResult<Vec<Value>> {
         let replies = self.ask(bytes.to_vec(), offset + count)?;
-        super::transaction::executed(replies, offset)
+        super::atomic::executed(replies, offset)
     }
 
     fn get_db(&self) -> i64 {

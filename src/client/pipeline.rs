@@ -19,13 +19,16 @@ use super::partial::Joining;
 use crate::command::Blocking;
 use crate::command::CommandRule;
 use crate::command::CommandTable;
+use crate::command::FanOut;
 use crate::command::LocalReply;
 use crate::command::Special;
+use crate::command::TransactionCommand;
 use crate::node::NodeId;
 use crate::plan::Part;
 use crate::plan::Plan;
 use crate::plan::Split;
 use crate::plan::ejected;
+use crate::plan::one_node;
 use crate::plan::scatter;
 use crate::plan::unroutable;
 use crate::protocol::resp::request;
@@ -58,6 +61,8 @@ enum Way {
     /// What depends on the replies before it: it cannot be sent together with them.
     Alone,
 }
+
+const WATCH: FanOut = FanOut::Special(Special::Transaction(TransactionCommand::Watch));
 
 impl ShardedConnection {
     /// Carries out the commands in `bytes`; `count` of them are expected.
@@ -142,6 +147,10 @@ impl ShardedConnection {
             Ok(Plan::Special(Special::Refused(reason))) => {
                 return Err(refused(args[0], reason).into());
             }
+            Ok(Plan::Special(Special::Transaction(TransactionCommand::Watch))) => {
+                one_node(args, rule, self.router())?;
+                Way::Alone
+            }
             Ok(Plan::Special(_)) => Way::Alone,
             Err(error) => return self.nowhere(error.into()),
         })
@@ -165,7 +174,12 @@ impl ShardedConnection {
             let args = &batch.args[command.args.clone()];
             match self.execute_args(args, Source::Packed(command.bytes)) {
                 Ok(reply) => replies.push(reply),
-                Err(error) => failed = failed.or(Some(error)),
+                Err(error) => {
+                    if command.rule.fan_out() == WATCH {
+                        self.transaction.lose();
+                    }
+                    failed = failed.or(Some(error));
+                }
             }
         }
         failed.map_or(Ok(replies), Err)

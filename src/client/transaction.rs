@@ -8,20 +8,20 @@
 //! ```
 //!
 //! A socket that breaks takes its `WATCH` and its queue with it. An `EXEC` on another socket would run
-//! unguarded, so it is refused ([`TransactionLost`](crate::ShardErrorKind::TransactionLost)).
+//! unguarded, so it is refused ([`TransactionLost`](crate::ShardErrorKind::TransactionLost)); and so it is
+//! when what is watched has moved to another node.
 
-use redis::ErrorKind;
-use redis::RedisError;
 use redis::RedisResult;
-use redis::ServerErrorKind;
 use redis::Value;
 
+use super::clock;
+use super::clock::Deadline;
 use super::connection::ShardedConnection;
-use super::dispatch::PackedCommand;
 use super::dispatch::Source;
-use super::dispatch::commands;
 use super::dispatch::refused;
 use super::links::Ask;
+use super::links::Failure;
+use super::links::Patience;
 use super::special::wrong_arity;
 use super::wire::error_value;
 use crate::command::CommandRule;
@@ -43,7 +43,7 @@ use crate::protocol::resp::write_bulk_string;
 pub(super) struct Transaction {
     /// The link that holds a `WATCH`, an open `MULTI`, or both.
     pin: Option<Pin>,
-    /// A `WATCH` or a `MULTI` went down with its link.
+    /// What the application takes for watched or queued is not: `EXEC` must not be carried out.
     is_lost: bool,
     open: Option<Open>,
 }
@@ -54,8 +54,8 @@ struct Pin {
     member: u64,
     /// The link's serial number.
     serial: u64,
-    /// A key that was named, for the message when another node's is.
-    key: Vec<u8>,
+    /// The keys that are watched, or the one that named the node of a `MULTI`. Never empty.
+    keys: Vec<Vec<u8>>,
 }
 
 /// Between `MULTI` and `EXEC`.
@@ -70,11 +70,32 @@ struct Open {
     is_dirty: bool,
 }
 
+impl Pin {
+    fn first_key(&self) -> &[u8] {
+        self.keys.first().map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
 impl Transaction {
     /// Whether nothing is watched and no `MULTI` is open.
     #[inline]
     pub(super) fn is_idle(&self) -> bool {
         self.pin.is_none() && self.open.is_none() && !self.is_lost
+    }
+
+    /// Whether a `MULTI` is open.
+    pub(super) fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// What was to be watched is not: the `EXEC` behind it must not be carried out.
+    pub(super) fn lose(&mut self) {
+        self.is_lost = true;
+    }
+
+    /// A key that was named, for the message when another node's is.
+    pub(super) fn first_key(&self) -> &[u8] {
+        self.pin.as_ref().map(Pin::first_key).unwrap_or_default()
     }
 }
 
@@ -104,9 +125,12 @@ impl ShardedConnection {
         args: &[&[u8]],
         source: Source<'_>,
     ) -> RedisResult<Value> {
+        let takes_keys = command == TransactionCommand::Watch;
+        if (args.len() > 1) != takes_keys {
+            return Ok(self.refuse_arity(command, args[0]));
+        }
         match command {
             TransactionCommand::Watch => self.watch(args, source),
-            _ if args.len() != 1 => Ok(wrong_arity(args[0])),
             TransactionCommand::Unwatch => self.unwatch(source),
             TransactionCommand::Multi => {
                 if self.transaction.open.is_some() {
@@ -116,27 +140,68 @@ impl ShardedConnection {
                 Ok(Value::Okay)
             }
             TransactionCommand::Exec => self.exec(),
-            TransactionCommand::Discard => self.discard(),
+            TransactionCommand::Discard => Ok(self.discard()),
         }
     }
 
+    /// The reply to a transaction command with wrong arguments. As with any other, an open `MULTI` will
+    /// not be executed; an `EXEC` ends it (Redis 7.0 `server.c` `rejectCommand`).
+    fn refuse_arity(&mut self, command: TransactionCommand, name: &[u8]) -> Value {
+        if command == TransactionCommand::Exec {
+            if self.transaction.open.is_some() {
+                self.discard();
+            }
+            return error_value(
+                "EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' \
+                 command",
+            );
+        }
+        if let Some(open) = &mut self.transaction.open {
+            open.is_dirty = true;
+        }
+        wrong_arity(name)
+    }
+
+    /// One that fails leaves nothing watched: an application that tries again on another node, as
+    /// `redis::transaction` does behind an error, must not be held up by what it watched before.
     fn watch(&mut self, args: &[&[u8]], source: Source<'_>) -> RedisResult<Value> {
         if self.transaction.open.is_some() {
             return Ok(error_value("ERR WATCH inside MULTI is not allowed"));
         }
-        let rule = self.rule(args)?;
-        let Some(key) = args.get(1) else {
-            return Ok(wrong_arity(args[0]));
+        let watched = self.node_to_watch(args).and_then(|node| {
+            let reply = self.links.ask_one(node, source.packed().into_owned(), self.patience())?;
+            Ok((node, reply))
+        });
+        let (node, reply) = match watched {
+            Ok(watched) => watched,
+            Err(error) => {
+                self.lose_watch();
+                return Err(error);
+            }
         };
-        let node = one_node(args, &rule, self.router())?;
-        if let Some(pin) = self.transaction.pin.clone() {
-            self.check(&pin, node, args[0], key)?;
-        }
-        let reply = self.links.ask_one(node, source.packed().into_owned(), self.patience())?;
-        if reply == Value::Okay && self.transaction.pin.is_none() {
-            self.pin(node, key);
+        if reply == Value::Okay {
+            self.transaction.is_lost = false;
+            self.pin(node, &args[1..]);
         }
         Ok(reply)
+    }
+
+    fn node_to_watch(&mut self, args: &[&[u8]]) -> RedisResult<NodeId> {
+        let rule = self.rule(args)?;
+        let node = one_node(args, &rule, self.router())?;
+        if let Some(pin) = self.transaction.pin.clone() {
+            self.check(&pin, node, args[0], args[1])?;
+        }
+        Ok(node)
+    }
+
+    /// Ends what is watched. If anything was, `EXEC` is refused until there is a `WATCH` again.
+    pub(super) fn lose_watch(&mut self) {
+        if let Some(pin) = self.transaction.pin.clone() {
+            let node = self.node_of(&pin);
+            self.abandon(node, false);
+            self.transaction.is_lost = true;
+        }
     }
 
     fn unwatch(&mut self, source: Source<'_>) -> RedisResult<Value> {
@@ -184,7 +249,7 @@ impl ShardedConnection {
         let (node, key) = match self.place_in_transaction(args, rule)? {
             Place::Node(node, key) => (node, key),
             Place::Any => match self.transaction.pin.clone() {
-                Some(pin) => (self.node_of(&pin).ok_or_else(lost)?, pin.key),
+                Some(pin) => (self.node_of(&pin).ok_or_else(lost)?, pin.first_key().to_vec()),
                 None => return Ok(self.hold(&source.packed())),
             },
         };
@@ -193,15 +258,24 @@ impl ShardedConnection {
         }
         let mut replies = self.send_queued(node, Some(&source.packed()))?;
         if self.transaction.pin.is_none() {
-            self.pin(node, &key);
+            self.pin(node, &[&key]);
         }
         Ok(replies.pop().unwrap_or_else(queued))
     }
 
     /// The node that a command behind `MULTI` belongs to.
-    fn place_in_transaction(&self, args: &[&[u8]], rule: &CommandRule) -> RedisResult<Place> {
+    pub(super) fn place_in_transaction(
+        &self,
+        args: &[&[u8]],
+        rule: &CommandRule,
+    ) -> RedisResult<Place> {
         let not_here = |why| Err(refused(args[0], why).into());
         match rule.fan_out() {
+            FanOut::AllNodes(_) | FanOut::UntilFound | FanOut::Special(Special::Scan)
+                if self.router().nodes().len() == 1 =>
+            {
+                Ok(Place::Any)
+            }
             FanOut::Special(Special::Refused(why)) => not_here(why),
             FanOut::Special(Special::Local(LocalReply::Pong | LocalReply::Echo)) => Ok(Place::Any),
             FanOut::Special(_) => not_here("it does not belong into a transaction here"),
@@ -248,21 +322,45 @@ impl ShardedConnection {
             out.extend_from_slice(bytes);
             requests += 1;
         }
-        let asks = vec![Ask { node, bytes: out, requests }];
-        let answer = self.links.ask(asks, self.patience()).pop();
-        let Some(answer) = answer else {
-            return Ok(Vec::new());
+        let replies = self.ask_transaction(node, out, requests, self.transaction.pin.is_some());
+        let replies = match replies {
+            Ok(replies) => replies,
+            Err(failure) => {
+                self.transaction.is_lost = true;
+                return Err(failure.into());
+            }
         };
-        if let Some(failure) = answer.failure {
-            self.transaction.is_lost = true;
-            return Err(failure.into());
-        }
         if let Some(open) = &mut self.transaction.open {
             open.is_sent = true;
             let has_error = |reply: &Value| matches!(reply, Value::ServerError(_));
-            open.is_dirty |= answer.replies.iter().any(has_error);
+            open.is_dirty |= replies.iter().any(has_error);
         }
-        Ok(answer.replies)
+        Ok(replies)
+    }
+
+    /// Sends `requests` requests to `node`; if it `is_pinned`, over the link that is open and over no new
+    /// one, on which they would be executed unguarded.
+    pub(super) fn ask_transaction(
+        &mut self,
+        node: NodeId,
+        bytes: Vec<u8>,
+        requests: usize,
+        is_pinned: bool,
+    ) -> Result<Vec<Value>, Failure> {
+        let patience = self.patience();
+        if !is_pinned {
+            let answer = self.links.ask(vec![Ask { node, bytes, requests }], patience).pop();
+            return answer
+                .map_or(Ok(Vec::new()), |answer| answer.failure.map_or(Ok(answer.replies), Err));
+        }
+        let deadline = Deadline::after(clock::now(), patience.limit);
+        self.links.send(node, &bytes, requests, patience)?;
+        let mut replies = Vec::with_capacity(requests);
+        while replies.len() < requests {
+            let limit = deadline.left(clock::now());
+            replies.push(self.links.receive(node, Patience { limit, ..patience })?);
+        }
+        Ok(replies)
     }
 
     fn exec(&mut self) -> RedisResult<Value> {
@@ -270,20 +368,13 @@ impl ShardedConnection {
             return Ok(error_value("ERR EXEC without MULTI"));
         };
         let (is_dirty, is_sent) = (open.is_dirty, open.is_sent);
-        let pinned = match self.transaction.pin.clone() {
-            None => None,
-            Some(pin) => match self.node_of(&pin) {
-                Some(node) if !self.transaction.is_lost => Some(node),
-                _ => {
-                    self.transaction = Transaction::default();
-                    return Err(lost().into());
-                }
-            },
+        let pinned = match self.pinned_node() {
+            Ok(pinned) => pinned,
+            Err(error) => {
+                self.end_transaction();
+                return Err(error.into());
+            }
         };
-        if self.transaction.is_lost {
-            self.transaction = Transaction::default();
-            return Err(lost().into());
-        }
         if is_dirty {
             self.abandon(pinned, is_sent);
             return Ok(error_value("EXECABORT Transaction discarded because of previous errors."));
@@ -297,14 +388,34 @@ impl ShardedConnection {
         Ok(replies?.pop().unwrap_or(Value::Nil))
     }
 
-    fn discard(&mut self) -> RedisResult<Value> {
-        let Some(open) = &self.transaction.open else {
-            return Ok(error_value("ERR DISCARD without MULTI"));
-        };
-        let is_sent = open.is_sent;
-        let pinned = self.transaction.pin.clone().and_then(|pin| self.node_of(&pin));
-        self.abandon(pinned, is_sent);
-        Ok(Value::Okay)
+    fn discard(&mut self) -> Value {
+        if self.transaction.open.is_none() {
+            return error_value("ERR DISCARD without MULTI");
+        }
+        self.end_transaction();
+        Value::Okay
+    }
+
+    /// Forgets the transaction, here and on the node.
+    pub(super) fn end_transaction(&mut self) {
+        let is_sent = self.transaction.open.as_ref().is_some_and(|open| open.is_sent);
+        let node = self.transaction.pin.clone().and_then(|pin| self.node_of(&pin));
+        self.abandon(node, is_sent);
+    }
+
+    /// The node that holds the transaction, if one does already.
+    ///
+    /// # Errors
+    ///
+    /// If it is lost.
+    pub(super) fn pinned_node(&mut self) -> Result<Option<NodeId>, ShardError> {
+        if self.transaction.is_lost {
+            return Err(lost());
+        }
+        match self.transaction.pin.clone() {
+            Some(pin) => self.node_of(&pin).map(Some).ok_or_else(lost),
+            None => Ok(None),
+        }
     }
 
     /// Forgets the transaction, and makes the node forget it and what it watches.
@@ -318,17 +429,22 @@ impl ShardedConnection {
         }
     }
 
-    fn pin(&mut self, node: NodeId, key: &[u8]) {
-        if let Some(serial) = self.links.link_serial(node) {
+    /// Notes that the link to `node` holds what was said of `keys`.
+    fn pin(&mut self, node: NodeId, keys: &[&[u8]]) {
+        let keys = keys.iter().map(|key| key.to_vec());
+        if let Some(pin) = &mut self.transaction.pin {
+            pin.keys.extend(keys);
+        } else if let Some(serial) = self.links.link_serial(node) {
             let member = self.links.member_of_node(node);
-            self.transaction.pin = Some(Pin { member, serial, key: key.to_vec() });
+            self.transaction.pin = Some(Pin { member, serial, keys: keys.collect() });
         }
     }
 
-    /// The node of a pin, if its link is still the same one.
+    /// The node of a pin, if its link is still the same one and its keys are still there.
     fn node_of(&mut self, pin: &Pin) -> Option<NodeId> {
         let node = self.links.node_of_member(pin.member)?;
-        self.links.holds(node, pin.serial).then_some(node)
+        let is_there = |key: &Vec<u8>| self.router().route(key) == Ok(node);
+        (pin.keys.iter().all(is_there) && self.links.holds(node, pin.serial)).then_some(node)
     }
 
     /// Whether a command for `key` on `node` may join what is pinned.
@@ -344,98 +460,15 @@ impl ShardedConnection {
         if pinned == node {
             return Ok(());
         }
-        Err(cross_shard(command, (&pin.key, pinned), (key, node), self.router()).into())
-    }
-
-    /// Carries out an atomic pipeline: `bytes` are `MULTI`, `offset - 1` commands, `EXEC`.
-    ///
-    /// All its keys are on one node, or nothing is sent. Of the replies the first `offset` are skipped,
-    /// unless one is an error; then nothing was executed, and the error says which.
-    pub(super) fn execute_atomic(
-        &mut self,
-        bytes: &[u8],
-        offset: usize,
-        count: usize,
-    ) -> RedisResult<Vec<Value>> {
-        if self.transaction.open.is_some() {
-            return Err(refused(b"MULTI", "another MULTI is open").into());
-        }
-        let commands = commands(bytes)?;
-        let inner = commands.get(1..offset).unwrap_or_default();
-        let mut place: Option<(NodeId, Vec<u8>)> = None;
-        for PackedCommand { args, .. } in inner {
-            let rule = self.rule(args)?;
-            if let Place::Node(node, key) = self.place_in_transaction(args, &rule)? {
-                match &place {
-                    Some((other, first)) if *other != node => {
-                        let (one, other) = ((first.as_slice(), *other), (key.as_slice(), node));
-                        return Err(cross_shard(b"MULTI", one, other, self.router()).into());
-                    }
-                    Some(_) => {}
-                    None => place = Some((node, key)),
-                }
-            }
-        }
-        let pin = std::mem::take(&mut self.transaction);
-        let node = match (&pin.pin, place) {
-            (None, _) if pin.is_lost => return Err(lost().into()),
-            (None, Some((node, _))) => node,
-            (None, None) => designated(self.router())?,
-            (Some(pinned), place) => {
-                let watched = self.node_of(pinned).ok_or_else(lost)?;
-                match place {
-                    Some((node, key)) if node != watched => {
-                        self.abandon(Some(watched), false);
-                        let one = (pinned.key.as_slice(), watched);
-                        return Err(cross_shard(b"MULTI", one, (&key, node), self.router()).into());
-                    }
-                    _ => watched,
-                }
-            }
-        };
-        let mut buffer = self.links.buffer();
-        buffer.extend_from_slice(bytes);
-        let asks = vec![Ask { node, bytes: buffer, requests: offset + count }];
-        let answer = self.links.ask(asks, self.patience()).pop();
-        match answer {
-            Some(answer) => match answer.failure {
-                Some(failure) => Err(failure.into()),
-                None => executed(answer.replies, offset),
-            },
-            None => Ok(Vec::new()),
-        }
+        let pinned = (pin.first_key(), pinned);
+        Err(cross_shard(command, pinned, (key, node), self.router()).into())
     }
 }
 
 /// Where a command of a transaction belongs.
-enum Place {
+pub(super) enum Place {
     /// To this node, because of this key.
     Node(NodeId, Vec<u8>),
     /// To whatever node the others belong to.
     Any,
-}
-
-/// The replies behind the first `offset`.
-///
-/// # Errors
-///
-/// If one of the first is an error: the transaction was not executed. redis-rs's own error for this
-/// cannot be made outside of it; this one has the same kind and the same words.
-pub(super) fn executed(replies: Vec<Value>, offset: usize) -> RedisResult<Vec<Value>> {
-    let refused =
-        replies.iter().take(offset).enumerate().filter_map(|(place, reply)| match reply {
-            Value::ServerError(error) => {
-                Some(format!("(Index {}, error: {error})", place.saturating_sub(1)))
-            }
-            _ => None,
-        });
-    let refused: Vec<_> = refused.collect();
-    if refused.is_empty() {
-        return Ok(replies.into_iter().skip(offset).collect());
-    }
-    Err(RedisError::from((
-        ErrorKind::Server(ServerErrorKind::ExecAbort),
-        "Transaction aborted",
-        format!("[{}]", refused.join(", ")),
-    )))
 }

@@ -10,6 +10,8 @@ mod support;
 mod client;
 mod commands;
 #[cfg(feature = "redis")]
+mod drop_in;
+#[cfg(feature = "redis")]
 mod failures;
 mod golden;
 mod layers;
