@@ -6,3 +6,4 @@ mod client;
 mod commands;
 mod golden;
 mod layers;
+mod model;
