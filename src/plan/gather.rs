@@ -159,17 +159,25 @@ fn union<R: Reply>(parts: Vec<Part<R>>) -> Gathered<R> {
     Ok(R::array(all))
 }
 
+/// All nodes answer to the same names in the same order, and to a name that was asked twice, twice.
 fn sum_pairs<R: Reply>(parts: Vec<Part<R>>) -> Gathered<R> {
     let mut sums: Vec<(R, i64)> = Vec::new();
     for part in parts {
         let broken = BrokenReply { node: part.node };
+        let is_first = sums.is_empty();
         let mut elements = part.reply.into_elements().ok_or(broken)?.into_iter();
+        let mut place = 0;
         while let Some(name) = elements.next() {
             let number = elements.next().and_then(|number| number.as_integer()).ok_or(broken)?;
-            match sums.iter_mut().find(|(other, _)| other.equals(&name)) {
-                Some((_, sum)) => *sum = sum.saturating_add(number),
-                None => sums.push((name, number)),
+            match sums.get_mut(place) {
+                Some((other, sum)) if other.equals(&name) => *sum = sum.saturating_add(number),
+                None if is_first => sums.push((name, number)),
+                _ => return Err(broken),
             }
+            place += 1;
+        }
+        if place != sums.len() {
+            return Err(broken);
         }
     }
     let pairs = sums.into_iter().flat_map(|(name, sum)| [name, R::integer(sum)]);

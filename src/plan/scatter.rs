@@ -62,7 +62,7 @@ pub(crate) fn scatter(args: &[&[u8]], rule: &CommandRule, router: &Router) -> Re
             {
                 return Err(ejected(node, router));
             }
-            any_live(router).map(|()| Plan::All(gather))
+            any_live(router).map(|()| Plan::All(of_all(gather, router)))
         }
         FanOut::UntilFound => any_live(router).map(|()| Plan::UntilFound),
         FanOut::Special(special) => Ok(Plan::Special(special)),
@@ -71,6 +71,17 @@ pub(crate) fn scatter(args: &[&[u8]], rule: &CommandRule, router: &Router) -> Re
 
 fn any_live(router: &Router) -> Result<()> {
     router.live_nodes().next().map(drop).ok_or_else(no_live_node)
+}
+
+/// How the replies of all nodes become one: of a pool that has only one node, it is its reply, as it
+/// would be without a pool.
+fn of_all(gather: Gather, router: &Router) -> Gather {
+    match gather {
+        // They are the same for one reply, and know what to answer for none.
+        Gather::Sum | Gather::Min => gather,
+        _ if router.nodes().len() == 1 => Gather::First,
+        _ => gather,
+    }
 }
 
 /// The one node that owns all keys of the request `args`.
@@ -191,6 +202,17 @@ mod tests {
         assert_eq!(plan("TS.MRANGE", "- + FILTER a=b"), Ok(Plan::All(Gather::Concat)));
         let grouped = plan("TS.MRANGE", "- + FILTER a=b groupby a REDUCE sum");
         assert!(matches!(grouped, Ok(Plan::Special(Special::Refused(_)))), "{grouped:?}");
+    }
+
+    #[test]
+    fn a_pool_of_one_node_replies_as_its_node_does() {
+        let node: Node = "10.0.0.1:6379:1".parse().unwrap();
+        let router = Topology::new([node]).unwrap().router();
+        for name in ["INFO", "PUBSUB NUMSUB", "SCRIPT EXISTS", "KEYS", "SLOWLOG GET"] {
+            let rule = *CommandTable::new().rule(name).unwrap();
+            let plan = scatter(&[name.as_bytes(), b"x", b"x"], &rule, &router).unwrap();
+            assert_eq!(plan, Plan::All(Gather::First), "{name}");
+        }
     }
 
     #[test]

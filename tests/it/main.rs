@@ -15,6 +15,8 @@ mod drop_in;
 mod failures;
 mod golden;
 mod layers;
+#[cfg(feature = "redis")]
+mod model;
 mod nutcracker;
 #[cfg(feature = "config")]
 mod nutcracker_config;

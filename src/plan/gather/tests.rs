@@ -100,6 +100,9 @@ fn replies_become_one_as_the_command_wants() {
     );
     let pairs = |a: i64, b: i64| Array(vec![text("a"), Integer(a), text("b"), Integer(b)]);
     assert_eq!(gathered(Gather::SumPairs, vec![pairs(1, 2), pairs(3, 4)]), Ok(pairs(4, 6)));
+    let twice = |number| Array(vec![text("a"), Integer(number), text("a"), Integer(number)]);
+    assert_eq!(gathered(Gather::SumPairs, vec![twice(1), twice(2)]), Ok(twice(3)));
+    assert_eq!(gathered(Gather::SumPairs, vec![Array(vec![]), Array(vec![])]), Ok(Array(vec![])));
     assert_eq!(
         gathered(Gather::ByNode, vec![text("x"), text("y")]),
         Ok(Toy::Map(vec![(text("n0"), text("x")), (text("n1"), text("y"))]))
