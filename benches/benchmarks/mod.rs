@@ -1,16 +1,19 @@
-//! What is measured: one list for `wall` and `icount`, a file a subject.
+//! What is measured: one list for `wall`, `icount` and `side_by_side`, a file a subject.
 //!
 //! A benchmark goes through its inputs once a pass and makes one number of all results, and is refused
-//! when an oracle makes another one. What needs a server (a client's processor time a GET and an MGET)
-//! is to become a file here like the others.
+//! when an oracle makes another one.
 
 use std::rc::Rc;
 
 mod building;
+#[cfg(feature = "redis")]
+mod client;
 mod hashing;
 mod inputs;
 mod picking;
 mod routing;
+#[cfg(feature = "redis")]
+mod servers;
 
 /// One thing that is measured.
 pub struct Benchmark {
@@ -27,6 +30,8 @@ pub fn wanted(is_wanted: impl Fn(&str) -> bool) -> Vec<Benchmark> {
     picking::add_to(&mut list);
     routing::add_to(&mut list);
     building::add_to(&mut list);
+    #[cfg(feature = "redis")]
+    client::add_to(&mut list);
     list.benchmarks
 }
 

@@ -200,6 +200,31 @@ impl ShardedConnection {
         self.links.router()
     }
 
+    /// The node that `command` would be sent to, as this connection sees it now, or `None` if it concerns
+    /// several nodes or none. Nothing is sent, and an open transaction plays no part.
+    ///
+    /// # Errors
+    ///
+    /// What the command would be refused with: its keys are on several nodes, its node is ejected, there is
+    /// no node for such a command.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let client = shardwright::ShardedClient::open("redis://10.0.0.1,redis://10.0.0.2")?;
+    /// # let connection = client.get_connection()?;
+    /// let node = connection.node_for_command(redis::cmd("INCR").arg("visits"))?;
+    /// println!("{}", node.map_or("several nodes", |node| node.name()));
+    /// # Ok::<(), redis::RedisError>(())
+    /// ```
+    pub fn node_for_command(&self, command: &Cmd) -> RedisResult<Option<&Node>> {
+        let node = match self.route_only_key(command) {
+            Some((_, node)) => Some(node?),
+            None => self.only_node_for(Source::Command(command))?,
+        };
+        Ok(node.map(|node| self.router().node(node)))
+    }
+
     /// Runs `use_it` on a connection to the node `name` alone: commands go there whatever their keys are.
     ///
     /// # Errors

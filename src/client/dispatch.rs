@@ -21,6 +21,7 @@ use super::partial::join;
 use crate::command::CommandRule;
 use crate::command::CommandTable;
 use crate::command::Found;
+use crate::command::Special;
 use crate::command::Waiting;
 use crate::error::ShardError;
 use crate::error::ShardErrorKind;
@@ -154,6 +155,23 @@ impl ShardedConnection {
             Ok(Plan::UntilFound) => self.execute_until_found(args, &rule, source, patience),
             Ok(Plan::Special(special)) => self.execute_special(special, args, source),
             Err(error) => self.instead_of(error.into(), rule.is_read_only()),
+        }
+    }
+
+    /// The node that the command would be sent to, or `None` if it concerns several or none.
+    ///
+    /// # Errors
+    ///
+    /// What the command would be refused with.
+    pub(super) fn only_node_for(&self, source: Source<'_>) -> RedisResult<Option<NodeId>> {
+        let bytes = source.packed();
+        let commands = commands(&bytes)?;
+        let command = commands.first().ok_or_else(empty_command)?;
+        let rule = self.rule(&command.args)?;
+        match scatter(&command.args, &rule, self.router())? {
+            Plan::One(node) => Ok(Some(node)),
+            Plan::Special(Special::Refused(reason)) => Err(refused(command.args[0], reason).into()),
+            _ => Ok(None),
         }
     }
 
