@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! side_by_side [--rounds N] [FILTER]      the pairs whose names contain FILTER
+//! side_by_side --list                     their names, a line each
 //! ```
 //!
 //! A round measures one after the other, in an order that changes, so that what disturbs a busy machine
@@ -44,10 +45,11 @@ fn main() {
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     let (rounds, filter) = match arguments[..] {
         [] => (41, ""),
+        ["--list"] => return PAIRS.iter().for_each(|(ours, _)| println!("{ours}")),
         [filter] if !filter.starts_with('-') => (41, filter),
         ["--rounds", rounds] => (number(rounds), ""),
         ["--rounds", rounds, filter] => (number(rounds), filter),
-        _ => panic!("usage: side_by_side [--rounds N] [FILTER]"),
+        _ => panic!("usage: side_by_side [--list | [--rounds N] [FILTER]]"),
     };
     println!("name,against,cpu_ns,against_cpu_ns,cpu_ratio,wall_ns,against_wall_ns,wall_ratio");
     for (ours, against) in PAIRS.into_iter().filter(|(ours, _)| ours.contains(filter)) {

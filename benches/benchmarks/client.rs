@@ -74,7 +74,7 @@ pub(super) fn add_to(list: &mut List<'_>) {
 fn add_routing(list: &mut List<'_>) {
     list.add_pair("client/node_for_command/4".to_owned(), || {
         let client = ShardedClient::builder()
-            .nodes((0..4).map(|index| format!("redis://h:{index}/")).collect::<Vec<_>>())
+            .nodes((1..=4).map(|port| format!("redis://h:{port}/")).collect::<Vec<_>>())
             .and_then(|builder| builder.connect_mode(ConnectMode::Lazy).build());
         let connection = client.and_then(|client| client.get_connection());
         let connection = Rc::new(connection.expect("nothing is connected yet"));
