@@ -41,9 +41,10 @@
 //!
 //! | feature | gives | pulls in |
 //! |---|---|---|
-//! | `redis` (default) | [`ShardedClient`] | redis, rustix, socket2 |
+//! | `redis` (default) | [`ShardedClient`] | redis, rustix, socket2, url |
+//! | `config` | `NutcrackerConfig`: pools of a nutcracker.yml | libyaml-safer |
 //! | `tls-rustls`, `tls-native-tls`, `tls-rustls-insecure`, `tls-rustls-webpki-roots` | TLS to the nodes | what redis-rs's features of these names do |
-//! | none | placement: [`Topology`], [`Router`], hashes, rings | crc32fast, fnv, md-5, parking_lot, thiserror |
+//! | none | placement: [`Topology`], [`Router`], hashes, rings | crc32fast, fnv, md-5, parking_lot, percent-encoding, thiserror |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(

@@ -138,3 +138,19 @@ fn the_ring_after_an_ejection_is_that_of_the_nodes_left() {
         assert_eq!(moved as u64, record["moved"].as_u64().unwrap(), "{}", record["set"]);
     }
 }
+
+#[test]
+fn weighted_ketama_is_that_of_the_clients_of_memcached() {
+    let keys = golden("clients/keys.txt").unwrap();
+    let keys: Vec<_> = keys.lines().collect();
+    let records = lines("clients/weighted_ketama.jsonl");
+    assert_eq!((keys.len(), records.len()), (449, 88));
+    for record in records {
+        let servers = record["servers"].as_array().unwrap().iter();
+        let nodes = servers.map(|line| line.as_str().unwrap().parse::<Node>().unwrap());
+        let hash: HashKind = record["hash"].as_str().unwrap().parse().unwrap();
+        let router = Topology::new(nodes).unwrap().with_hash(hash).router();
+        let places: Vec<_> = keys.iter().map(|key| place(&router, key.as_bytes())).collect();
+        assert_eq!(places, map(&record), "{} on {}", record["client"], record["servers"]);
+    }
+}
