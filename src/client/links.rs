@@ -271,6 +271,47 @@ impl Links {
         result
     }
 
+    /// Sends `requests` requests over the link that is open and waits for their replies. No new link is
+    /// opened: what the old one remembers is what counts.
+    ///
+    /// # Errors
+    ///
+    /// If there is no link, or it breaks; it is closed then, and no reply is owed.
+    pub(crate) fn ask_open(
+        &mut self,
+        node: NodeId,
+        bytes: &[u8],
+        requests: usize,
+        patience: Patience,
+    ) -> Result<Vec<Value>, Failure> {
+        let deadline = Deadline::after(clock::now(), patience.limit);
+        let slot = &mut self.slots[node.index()];
+        let Some(link) = &mut slot.link else {
+            return Err(slot.no_reply("the connection is closed"));
+        };
+        slot.sent_in = slot.member.epoch();
+        slot.tally.sent(requests as u64, bytes.len());
+        let push_sender = &self.push_sender;
+        let mut on_push = |push| forward(push_sender.as_ref(), push);
+        let mut replies = Vec::with_capacity(requests);
+        let mut outcome = link.send(bytes, requests, deadline);
+        while outcome.is_ok() && replies.len() < requests {
+            outcome = link.receive(deadline, &mut on_push).map(|(reply, length)| {
+                slot.tally.answered(1, length);
+                replies.push(reply);
+            });
+        }
+        match outcome {
+            Ok(()) => {
+                self.shared.observe(&slot.member, slot.sent_in, Incident::Reply);
+                Ok(replies)
+            }
+            Err(error) => {
+                Err(self.hang_up(node, error, requests - replies.len(), deadline, patience))
+            }
+        }
+    }
+
     #[cold]
     fn ask_one_slowly(
         &mut self,
@@ -340,11 +381,7 @@ impl Links {
                     slot.lost -= 1;
                     slot.tally.failed(1);
                 }
-                let what = "the connection that owed the reply is closed";
-                let error = ShardError::new(ShardErrorKind::Node, what)
-                    .with_io_kind(std::io::ErrorKind::NotConnected)
-                    .with_node(Arc::clone(slot.member.name()));
-                return Err(error.into());
+                return Err(slot.no_reply("the connection that owed the reply is closed"));
             }
         };
         slot.flying -= 1;
@@ -498,6 +535,14 @@ impl Slot {
         let link = self.link.take()?;
         self.tally.disconnected();
         Some(link)
+    }
+
+    /// What is said instead of a reply that no link will give.
+    fn no_reply(&self, what: &str) -> Failure {
+        ShardError::new(ShardErrorKind::Node, what)
+            .with_io_kind(std::io::ErrorKind::NotConnected)
+            .with_node(Arc::clone(self.member.name()))
+            .into()
     }
 
     fn put(&mut self, link: Link) {

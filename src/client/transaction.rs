@@ -14,14 +14,11 @@
 use redis::RedisResult;
 use redis::Value;
 
-use super::clock;
-use super::clock::Deadline;
 use super::connection::ShardedConnection;
 use super::dispatch::Source;
 use super::dispatch::refused;
 use super::links::Ask;
 use super::links::Failure;
-use super::links::Patience;
 use super::special::wrong_arity;
 use super::wire::error_value;
 use crate::command::CommandRule;
@@ -353,14 +350,7 @@ impl ShardedConnection {
             return answer
                 .map_or(Ok(Vec::new()), |answer| answer.failure.map_or(Ok(answer.replies), Err));
         }
-        let deadline = Deadline::after(clock::now(), patience.limit);
-        self.links.send(node, &bytes, requests, patience)?;
-        let mut replies = Vec::with_capacity(requests);
-        while replies.len() < requests {
-            let limit = deadline.left(clock::now());
-            replies.push(self.links.receive(node, Patience { limit, ..patience })?);
-        }
-        Ok(replies)
+        self.links.ask_open(node, &bytes, requests, patience)
     }
 
     fn exec(&mut self) -> RedisResult<Value> {

@@ -13,6 +13,9 @@ use super::pool::Pool;
 use super::pool::kind;
 use super::pool::say;
 use super::pool::shard_error;
+use crate::support::fake_node::FakeNode;
+use crate::support::fake_node::Step;
+use crate::support::fake_node::reply;
 
 #[test]
 fn an_atomic_pipeline_is_on_the_node_of_its_keys() {
@@ -141,6 +144,7 @@ fn no_increment_is_lost_while_connections_break() {
                             Err(error) => {
                                 assert!(error.is_io_error(), "{error}");
                                 unknown += 1;
+                                assert!(unknown < 10_000, "no transaction gets through: {error}");
                             }
                         }
                     }
@@ -155,10 +159,11 @@ fn no_increment_is_lost_while_connections_break() {
                 thread::sleep(std::time::Duration::from_millis(2));
             }
         });
-        let counted: Vec<(usize, usize)> =
-            workers.into_iter().map(|worker| worker.join().unwrap()).collect();
+        let counted: Vec<_> = workers.into_iter().map(|worker| worker.join()).collect();
+        // Before anything else: a worker that panicked would leave the breaker to run for ever.
         done.store(true, std::sync::atomic::Ordering::Relaxed);
         breaker.join().unwrap();
+        let counted: Vec<(usize, usize)> = counted.into_iter().map(Result::unwrap).collect();
         let certain: usize = counted.iter().map(|(certain, _)| certain).sum();
         let unknown: usize = counted.iter().map(|(_, unknown)| unknown).sum();
         let stored: usize = pool.direct(1).get(&key).unwrap();
@@ -166,6 +171,26 @@ fn no_increment_is_lost_while_connections_break() {
         certain
     });
     assert_eq!(increments, 180);
+}
+
+#[test]
+fn replies_that_went_down_with_a_transaction_are_not_owed_by_the_next() {
+    let node = FakeNode::start(|request| match (request.connection, request.line().as_str()) {
+        (_, "WATCH key") => reply("+OK\r\n"),
+        (0, "MULTI") => reply("+OK\r\n"),
+        (0, _) => vec![Step::Close],
+        (_, "EXEC") => reply("*1\r\n+OK\r\n"),
+        _ => reply("+QUEUED\r\n"),
+    });
+    let mut con = shardwright::ShardedClient::open(node.url()).unwrap().get_connection().unwrap();
+    let set = |con: &mut _| -> RedisResult<()> {
+        redis::transaction(con, &["key"], |con, pipe| {
+            pipe.set("key", 1).set("key", 2).ignore().query(con)
+        })
+    };
+    assert_eq!(kind(set(&mut con)), ShardErrorKind::Node);
+    set(&mut con).unwrap();
+    assert_eq!(node.connections(), 2);
 }
 
 #[test]
