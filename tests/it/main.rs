@@ -14,6 +14,7 @@ mod drop_in;
 #[cfg(feature = "redis")]
 mod failures;
 mod golden;
+mod guide_figures;
 mod layers;
 #[cfg(feature = "redis")]
 mod model;
