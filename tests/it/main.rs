@@ -12,6 +12,8 @@ mod commands;
 #[cfg(feature = "redis")]
 mod drop_in;
 #[cfg(feature = "redis")]
+mod examples;
+#[cfg(feature = "redis")]
 mod failures;
 mod golden;
 mod guide_figures;
