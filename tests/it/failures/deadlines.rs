@@ -34,11 +34,11 @@ use crate::support::scratch;
 use crate::support::stopwatch::in_time;
 use crate::support::stopwatch::pause;
 
+type Request = Box<dyn Fn(&mut ShardedConnection) -> RedisResult<Value>>;
+
 /// A request of each kind that takes another way through the client: one node, several nodes, pipeline,
 /// transaction.
-fn requests(
-    client: &ShardedClient,
-) -> Vec<Box<dyn Fn(&mut ShardedConnection) -> RedisResult<Value>>> {
+fn requests(client: &ShardedClient) -> Vec<Request> {
     let key = key_of(client, "n0");
     let (one, other) = (key.clone(), key_of(client, "n1"));
     let (first, second) = (key.clone(), key.clone());
