@@ -6,6 +6,7 @@ mod connecting;
 mod deadlines;
 mod ejection;
 mod strays;
+mod traffic;
 
 use std::time::Duration;
 

@@ -191,7 +191,7 @@ fn a_client_used_as_a_connection_never_meets_another_requests_reply() {
     let node = FakeNode::start({
         let count = Arc::clone(&count);
         move |request| {
-            let late = count.fetch_add(1, SeqCst) % 2 == 0;
+            let late = count.fetch_add(1, SeqCst).is_multiple_of(2);
             vec![Step::Wait(if late { DEADLINE * 4 / 3 } else { SHORT }), send(echo(request))]
         }
     });

@@ -43,17 +43,8 @@ impl RedisServer {
         self.port
     }
 
-    pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
-    }
-
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/", self.port)
-    }
-
-    /// The path of its unix socket.
-    pub fn socket(&self) -> PathBuf {
-        self.process.directory().join("redis.sock")
     }
 
     pub fn process(&self) -> &Process {
