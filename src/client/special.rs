@@ -71,17 +71,24 @@ impl ShardedConnection {
         let asks =
             nodes.iter().map(|&node| Ask { node, bytes: bytes.to_vec(), requests: 1 }).collect();
         let answers = self.links.ask(asks, self.patience());
-        let parts = answers.into_iter().map(part).collect();
+        let parts: Vec<_> = answers.into_iter().map(part).collect();
+        let has_refused = |node: &NodeId| {
+            let mut refusals = parts.iter().flatten().filter(|part| is_error(&part.reply));
+            refusals.any(|part| part.node == *node)
+        };
+        // Where it was refused nothing has changed; but HELLO may have done a part of what it says.
+        let (unchanged, changed): (Vec<_>, Vec<_>) =
+            nodes.into_iter().partition(|node| kind != SessionCommand::Hello && has_refused(node));
         let rule = CommandRule::all_nodes(Gather::First);
         let reply = self.join(Joining::Nodes(Gather::First), parts, args, &rule);
-        let is_done = matches!(&reply, Ok(reply) if !matches!(reply, Value::ServerError(_)));
+        let is_done = unchanged.is_empty() && reply.as_ref().is_ok_and(|reply| !is_error(reply));
         if is_done {
             self.links.session_mut().remember(kind, &bytes);
         }
         if !is_done || kind == SessionCommand::Reset {
             // Some have changed and others not, or they have forgotten the password of the URL too: a new
             // link says what holds.
-            for node in nodes {
+            for node in changed {
                 self.links.close(node);
             }
         }
@@ -129,6 +136,10 @@ impl ShardedConnection {
             }
         }
     }
+}
+
+fn is_error(reply: &Value) -> bool {
+    matches!(reply, Value::ServerError(_))
 }
 
 fn as_cursor(reply: &Value) -> Option<u64> {
