@@ -71,17 +71,24 @@ impl ShardedConnection {
         let asks =
             nodes.iter().map(|&node| Ask { node, bytes: bytes.to_vec(), requests: 1 }).collect();
         let answers = self.links.ask(asks, self.patience());
-        let parts = answers.into_iter().map(part).collect();
+        let parts: Vec<_> = answers.into_iter().map(part).collect();
+        let has_refused = |node: &NodeId| {
+            let mut refusals = parts.iter().flatten().filter(|part| is_error(&part.reply));
+            refusals.any(|part| part.node == *node)
+        };
+        // Where it was refused nothing has changed; but HELLO may have done a part of what it says.
+        let (unchanged, changed): (Vec<_>, Vec<_>) =
+            nodes.into_iter().partition(|node| kind != SessionCommand::Hello && has_refused(node));
         let rule = CommandRule::all_nodes(Gather::First);
         let reply = self.join(Joining::Nodes(Gather::First), parts, args, &rule);
-        let is_done = matches!(&reply, Ok(reply) if !matches!(reply, Value::ServerError(_)));
+        let is_done = unchanged.is_empty() && reply.as_ref().is_ok_and(|reply| !is_error(reply));
         if is_done {
             self.links.session_mut().remember(kind, &bytes);
         }
         if !is_done || kind == SessionCommand::Reset {
             // Some have changed and others not, or they have forgotten the password of the URL too: a new
             // link says what holds.
-            for node in nodes {
+            for node in changed {
                 self.links.close(node);
             }
         }
@@ -90,15 +97,26 @@ impl ShardedConnection {
 
     /// Scans the node that the cursor names.
     fn scan(&mut self, args: &[&[u8]], source: Source<'_>) -> RedisResult<Value> {
-        let cursor = args.get(1).and_then(|cursor| std::str::from_utf8(cursor).ok()?.parse().ok());
-        let Some(cursor) = cursor else {
-            // The server says what is wrong with it.
-            let node = designated(self.router())?;
-            return Ok(self.links.ask_one(node, source.packed().into_owned(), self.patience())?);
+        let cursor = match args.get(1) {
+            Some(cursor) if self.router().nodes().len() > 1 => *cursor,
+            // The one node's own cursors need no node in them; without any the server says what is wrong.
+            _ => {
+                let node = designated(self.router())?;
+                return Ok(self.links.ask_one(
+                    node,
+                    source.packed().into_owned(),
+                    self.patience(),
+                )?);
+            }
+        };
+        let Some(cursor) = std::str::from_utf8(cursor).ok().and_then(|cursor| cursor.parse().ok())
+        else {
+            // No node may be asked: what is no number here may be one there (Redis 7.0 reads "-1" and ""), and the reply would be a scan of that node alone.
+            return Ok(invalid_cursor());
         };
         let Some(scan) = ScanCursor::decode(cursor, self.router()) else {
             return if self.router().live_nodes().next().is_some() {
-                Ok(error_value("ERR invalid cursor"))
+                Ok(invalid_cursor())
             } else {
                 Err(crate::plan::no_live_node().into())
             };
@@ -129,6 +147,15 @@ impl ShardedConnection {
             }
         }
     }
+}
+
+fn is_error(reply: &Value) -> bool {
+    matches!(reply, Value::ServerError(_))
+}
+
+/// Redis's own words (7.0 `db.c` `parseScanCursorOrReply`).
+fn invalid_cursor() -> Value {
+    error_value("ERR invalid cursor")
 }
 
 fn as_cursor(reply: &Value) -> Option<u64> {

@@ -180,6 +180,30 @@ fn one_node_after_the_other_until_a_key_is_found() {
 }
 
 #[test]
+fn a_cursor_that_nobody_handed_out_is_refused() {
+    let Some((_, mut con)) = filled(1) else { return };
+    let beyond = (3u64 << 52).to_string();
+    for cursor in ["", "-", "-1", "words", "0x0", "99999999999999999999", &beyond] {
+        let error = redis::cmd("SCAN").arg(cursor).query::<Value>(&mut con).unwrap_err();
+        assert_eq!(error.detail(), Some("invalid cursor"), "{cursor:?}");
+    }
+}
+
+#[test]
+fn a_node_that_is_alone_reads_the_cursor_itself() {
+    let Some(pool) = Pool::start(1) else { return };
+    let (mut con, mut direct) = (pool.connection(), pool.direct(0));
+    say(&mut con, "SET a 1");
+    let large = (7u64 << 60).to_string();
+    for cursor in ["", "-", "-1", "words", "0", &large] {
+        let mut scan = redis::cmd("SCAN");
+        scan.arg(cursor);
+        let (ours, theirs) = (scan.query::<Value>(&mut con), scan.query::<Value>(&mut direct));
+        assert_eq!(format!("{ours:?}"), format!("{theirs:?}"), "{cursor:?}");
+    }
+}
+
+#[test]
 fn the_designated_node_answers_for_all() {
     let Some((pool, mut con)) = filled(1) else { return };
     let designated = pool.owner("placeholder");

@@ -119,6 +119,22 @@ fn a_watch_guards_on_any_node() {
 }
 
 #[test]
+fn a_setting_that_is_refused_changes_nothing() {
+    let Some(pool) = Pool::start(3) else { return };
+    let mut con = pool.connection();
+    for key in pool.keys() {
+        for line in ["SELECT 99", "AUTH nonsense", "CLIENT SETNAME a\nb"] {
+            say(&mut con, &format!("WATCH {key}"));
+            assert!(ask(&mut con, line).is_err(), "{line}");
+            say(&mut con, "MULTI");
+            say(&mut con, &format!("INCR {key}"));
+            assert!(say(&mut con, "EXEC").starts_with('['), "{line}");
+        }
+        assert_eq!(say(&mut con, &format!("GET {key}")), "3");
+    }
+}
+
+#[test]
 fn unwatch_and_discard_reach_the_node() {
     let Some(pool) = Pool::start(3) else { return };
     let (mut con, mut other) = (pool.connection(), pool.connection());
