@@ -43,6 +43,7 @@
 //! |---|---|---|
 //! | `redis` (default) | [`ShardedClient`] | redis, rustix, socket2, url |
 //! | `config` | `NutcrackerConfig`: pools of a nutcracker.yml | libyaml-safer |
+//! | `r2d2` | pools: `r2d2::ManageConnection` for `ShardedClient` | r2d2, redis-rs's `r2d2` |
 //! | `tls-rustls`, `tls-native-tls`, `tls-rustls-insecure`, `tls-rustls-webpki-roots` | TLS to the nodes | what redis-rs's features of these names do |
 //! | none | placement: [`Topology`], [`Router`], hashes, rings | crc32fast, fnv, md-5, parking_lot, percent-encoding, thiserror |
 

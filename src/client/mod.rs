@@ -33,6 +33,8 @@ mod pipeline;
 mod pool;
 mod probe;
 mod pubsub;
+#[cfg(feature = "r2d2")]
+mod r2d2;
 mod session;
 mod shared;
 mod special;

@@ -25,3 +25,5 @@ mod nutcracker;
 mod nutcracker_config;
 #[cfg(feature = "redis")]
 mod opening;
+#[cfg(feature = "r2d2")]
+mod pools;
