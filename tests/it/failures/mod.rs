@@ -5,6 +5,7 @@ mod broken_replies;
 mod connecting;
 mod deadlines;
 mod ejection;
+mod leaks;
 mod strays;
 mod traffic;
 
