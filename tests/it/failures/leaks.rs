@@ -4,17 +4,16 @@ use std::fs;
 use std::time::Duration;
 
 use redis::Commands;
-use redis::ConnectionLike;
 use shardwright::ConnectMode;
 use shardwright::EjectPolicy;
 use shardwright::NodeState;
 use shardwright::ShardedClient;
 use shardwright::ShardedConnection;
 
+use super::DeadPort;
 use super::builder;
 use super::key_of;
 use crate::support::eventually;
-use crate::support::free_port;
 use crate::support::own_process::alone;
 use crate::support::redis_server::RedisServer;
 use crate::support::within;
@@ -138,8 +137,8 @@ fn a_thread_that_waits_long_to_probe_ends_with_the_client() {
         let hour = Duration::from_secs(3600);
         for _ in 0..3 {
             let policy = EjectPolicy::fail_fast().failure_limit(1).retry_timeout(hour);
-            let urls = [free_port(), free_port()].map(|port| format!("redis://127.0.0.1:{port}"));
-            let client = builder(urls).eject(policy).build().unwrap();
+            let ports = [DeadPort::reserve(), DeadPort::reserve()];
+            let client = builder(ports.iter().map(DeadPort::url)).eject(policy).build().unwrap();
             for key in ["n0", "n1"].map(|node| key_of(&client, node)) {
                 client.clone().get::<_, ()>(key).unwrap_err();
             }
@@ -154,12 +153,11 @@ fn a_thread_that_waits_long_to_probe_ends_with_the_client() {
 fn a_thread_ends_when_its_node_leaves_the_topology() {
     alone("failures::leaks::a_thread_ends_when_its_node_leaves_the_topology", || {
         let policy = EjectPolicy::fail_fast().failure_limit(1).retry_timeout(LIMIT);
-        let urls = [free_port(), free_port()].map(|port| format!("redis://127.0.0.1:{port}"));
-        let client = builder(urls.clone()).eject(policy).build().unwrap();
+        let ports = [DeadPort::reserve(), DeadPort::reserve()];
+        let client = builder(ports.iter().map(DeadPort::url)).eject(policy).build().unwrap();
         client.clone().get::<_, ()>(key_of(&client, "n1")).unwrap_err();
         eventually("a thread probes", || threads_of_ours() == 1);
-        let [first, _] = urls;
-        let _ = client.set_nodes(first).unwrap();
+        let _ = client.set_nodes(ports[0].url()).unwrap();
         within(Duration::from_secs(5), "the thread has ended", || threads_of_ours() == 0);
     });
 }
