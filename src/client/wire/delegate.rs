@@ -104,10 +104,13 @@ fn connect(
         Some(limit) => client.get_connection_with_timeout(limit)?,
         None => client.get_connection()?,
     };
+    // Its own handshake was bounded; from now on nothing would be, and this thread has to end.
+    connection.set_read_timeout(limit)?;
+    connection.set_write_timeout(limit)?;
     for command in session.commands() {
         connection.req_packed_command(command)?.extract_error()?;
     }
-    Ok(Delegate { connection, owed: 0, timeout: None })
+    Ok(Delegate { connection, owed: 0, timeout: limit })
 }
 
 /// Says what an error of redis-rs's connection means here.

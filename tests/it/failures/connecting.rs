@@ -19,6 +19,7 @@ use socket2::Socket;
 use socket2::Type;
 
 use super::DEADLINE;
+use super::DeadPort;
 use super::builder;
 use super::failure;
 use super::failure_kind;
@@ -27,7 +28,6 @@ use crate::support::fake_node::FakeNode;
 use crate::support::fake_node::Step;
 use crate::support::fake_node::bulk;
 use crate::support::fake_node::reply;
-use crate::support::free_port;
 use crate::support::scratch;
 use crate::support::stopwatch::in_time;
 use crate::support::stopwatch::pause;
@@ -57,8 +57,8 @@ impl Blackhole {
 
 #[test]
 fn a_port_without_a_listener_is_refused_at_once() {
-    let url = format!("redis://127.0.0.1:{}/", free_port());
-    let client = builder([url]).build().unwrap();
+    let port = DeadPort::reserve();
+    let client = builder([port.url()]).build().unwrap();
     let error = in_time(DEADLINE / 3, || failure(client.clone().get::<_, ()>("key")));
     assert_eq!((error.kind(), error.node()), (ShardErrorKind::Node, Some("n0")));
     assert_eq!(error.io_kind(), Some(std::io::ErrorKind::ConnectionRefused));

@@ -5,9 +5,13 @@ mod broken_replies;
 mod connecting;
 mod deadlines;
 mod ejection;
+mod leaks;
+mod probes;
 mod strays;
 mod traffic;
 
+use std::net::Ipv4Addr;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use shardwright::NodeConfig;
@@ -15,9 +19,29 @@ use shardwright::ShardError;
 use shardwright::ShardErrorKind;
 use shardwright::ShardedClient;
 use shardwright::ShardedClientBuilder;
+use socket2::Domain;
+use socket2::Socket;
+use socket2::Type;
 
 /// The deadline of most requests here.
 const DEADLINE: Duration = Duration::from_millis(150);
+
+/// A port that refuses connections, and that no other test gets meanwhile.
+struct DeadPort(Socket);
+
+impl DeadPort {
+    fn reserve() -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+        // Nobody listens.
+        Self(socket)
+    }
+
+    fn url(&self) -> String {
+        let address = self.0.local_addr().unwrap().as_socket().unwrap();
+        format!("redis://{address}/")
+    }
+}
 
 /// A builder of a client of the nodes at `urls`, which are named `n0`, `n1` … so that keys are where they
 /// were on the run before.
