@@ -5,5 +5,6 @@ mod cross_shard;
 mod fan_out;
 mod pool;
 mod requests;
+mod resp3;
 mod split;
 mod watch;
