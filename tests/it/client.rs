@@ -6,5 +6,6 @@ mod fan_out;
 mod pool;
 mod requests;
 mod resp3;
+mod scripts;
 mod split;
 mod watch;
