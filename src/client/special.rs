@@ -90,8 +90,7 @@ impl ShardedConnection {
 
     /// Scans the node that the cursor names.
     fn scan(&mut self, args: &[&[u8]], source: Source<'_>) -> RedisResult<Value> {
-        let cursor = args.get(1).and_then(|cursor| std::str::from_utf8(cursor).ok()?.parse().ok());
-        let Some(cursor) = cursor else {
+        let Some(cursor) = args.get(1).and_then(|cursor| cursor_of(cursor)) else {
             // The server says what is wrong with it.
             let node = designated(self.router())?;
             return Ok(self.links.ask_one(node, source.packed().into_owned(), self.patience())?);
@@ -129,6 +128,22 @@ impl ShardedConnection {
             }
         }
     }
+}
+
+/// The cursor that an argument is. As for the server nothing is zero, and a negative number counts from
+/// the greatest downwards (Redis 7.0 `db.c` `parseScanCursorOrReply`, which calls `strtoul`).
+fn cursor_of(argument: &[u8]) -> Option<u64> {
+    let (is_negative, digits) = match argument {
+        [] => return Some(0),
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    let number: u64 = match digits {
+        [b'0'..=b'9', ..] => std::str::from_utf8(digits).ok()?.parse().ok()?,
+        _ => return None,
+    };
+    Some(if is_negative { number.wrapping_neg() } else { number })
 }
 
 fn as_cursor(reply: &Value) -> Option<u64> {

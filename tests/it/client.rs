@@ -6,6 +6,7 @@ mod fan_out;
 mod pool;
 mod requests;
 mod resp3;
+mod scans;
 mod scripts;
 mod split;
 mod watch;
