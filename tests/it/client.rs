@@ -8,5 +8,6 @@ mod requests;
 mod resp3;
 mod scans;
 mod scripts;
+mod sessions;
 mod split;
 mod watch;
