@@ -1,6 +1,7 @@
 //! The synchronous client on real redis-servers.
 
 mod atomic;
+mod channels;
 mod cross_shard;
 mod fan_out;
 mod pool;
@@ -8,6 +9,7 @@ mod requests;
 mod resp3;
 mod scans;
 mod scripts;
+mod secured;
 mod sessions;
 mod split;
 mod watch;
