@@ -111,7 +111,8 @@ impl ShardedConnection {
         };
         let Some(cursor) = std::str::from_utf8(cursor).ok().and_then(|cursor| cursor.parse().ok())
         else {
-            // No node may be asked: what is no number here may be one there (Redis 7.0 reads "-1" and ""), and the reply would be a scan of that node alone.
+            // No node may be asked: what is no number here may be one there (Redis 7.0 reads "-1" and
+            // ""), and the reply would be a scan of that node alone.
             return Ok(invalid_cursor());
         };
         let Some(scan) = ScanCursor::decode(cursor, self.router()) else {

@@ -1,9 +1,15 @@
 //! The synchronous client on real redis-servers.
 
 mod atomic;
+mod channels;
 mod cross_shard;
 mod fan_out;
 mod pool;
 mod requests;
+mod resp3;
+mod scans;
+mod scripts;
+mod secured;
+mod sessions;
 mod split;
 mod watch;

@@ -217,11 +217,11 @@ impl<'a> ShardedPubSub<'a> {
             }
         }
         let late = self.stations.iter().find(|station| !station.is_settled());
-        match (failed, late) {
-            (Some(failure), _) => Err(failure.into()),
-            (None, Some(station)) => Err(station.is_late(deadline).into()),
-            (None, None) => Ok(()),
+        let late = late.map(|station| station.is_late(deadline));
+        for station in &mut self.stations {
+            station.rest();
         }
+        failed.or(late).map_or(Ok(()), |failure| Err(failure.into()))
     }
 
     fn ping_with<T: FromRedisValue>(&mut self, arguments: &[Vec<u8>]) -> RedisResult<T> {
@@ -266,6 +266,7 @@ impl<'a> ShardedPubSub<'a> {
                     if failed.was_up || station.is_hurried() {
                         failure = failure.or(Some(failed.failure));
                     }
+                    station.rest();
                 }
             }
         }

@@ -107,6 +107,11 @@ impl Station {
         }
     }
 
+    /// Nobody waits any more: it failed, or took too long, and that was said.
+    pub(super) fn rest(&mut self) {
+        self.is_hurried = false;
+    }
+
     pub(super) fn is_hurried(&self) -> bool {
         self.is_hurried
     }

@@ -41,6 +41,13 @@ impl Pool {
         Some(Self { servers, client })
     }
 
+    /// Starts `count` servers; `options` stand behind their URLs.
+    pub fn start_at(count: usize, options: &str) -> Option<Self> {
+        let servers = RedisServer::start_many(count)?;
+        let client = builder(&servers, options).build().unwrap();
+        Some(Self { servers, client })
+    }
+
     pub fn connection(&self) -> ShardedConnection {
         self.client.get_connection().unwrap()
     }
