@@ -52,8 +52,8 @@ fn ids(pool: &Pool<ShardedClient>, name: &str) -> BTreeSet<i64> {
 fn a_checkout_asks_no_node() {
     let Some(servers) = RedisServer::start_many(2) else { return };
     let pool = pool(client(&servers));
-    ids(&pool, &format!("127.0.0.1:{}", servers[0].port()));
-    ids(&pool, &format!("127.0.0.1:{}", servers[1].port()));
+    ids(&pool, &servers[0].address());
+    ids(&pool, &servers[1].address());
     let commands = || servers.iter().map(commands_processed).collect::<Vec<_>>();
     let before = commands();
     let idle: Vec<_> = commands().iter().zip(before).map(|(now, before)| now - before).collect();
@@ -69,7 +69,7 @@ fn a_checkout_asks_no_node() {
 fn a_dead_node_costs_a_pool_no_connection() {
     let Some(mut servers) = RedisServer::start_many(3) else { return };
     let pool = pool(client(&servers));
-    let live = format!("127.0.0.1:{}", servers[0].port());
+    let live = servers[0].address();
     let before = ids(&pool, &live);
     assert_eq!(before.len(), SIZE as usize);
     servers[2].kill();

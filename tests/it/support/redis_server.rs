@@ -43,12 +43,21 @@ impl RedisServer {
         self.port
     }
 
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/", self.port)
     }
 
     pub fn process(&self) -> &Process {
         &self.process
+    }
+
+    /// The path of its unix socket.
+    pub fn socket(&self) -> PathBuf {
+        self.process.directory().join("redis.sock")
     }
 
     /// Ends it at once, as a crash would.
