@@ -18,11 +18,11 @@ use redis::Value;
 
 use super::clock;
 use super::clock::Deadline;
+use super::clock::Patience;
 use super::dispatch::Source;
 use super::flight::Flight;
 use super::links::Failure;
 use super::links::Links;
-use super::links::Patience;
 use super::node_connection::NodeConnection;
 use super::options::ConnectMode;
 use super::pubsub::ShardedPubSub;

@@ -16,12 +16,12 @@ use redis::Value;
 
 use super::clock;
 use super::clock::Deadline;
+use super::clock::Patience;
 use super::connection::ShardedConnection;
 use super::dispatch::Source;
 use super::dispatch::refused;
 use super::links::Ask;
 use super::links::Failure;
-use super::links::Patience;
 use super::special::wrong_arity;
 use super::wire::error_value;
 use crate::command::CommandRule;
