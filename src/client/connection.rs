@@ -16,11 +16,13 @@ use redis::RedisError;
 use redis::RedisResult;
 use redis::Value;
 
+use super::clock;
+use super::clock::Deadline;
+use super::clock::Patience;
 use super::dispatch::Source;
 use super::flight::Flight;
 use super::links::Failure;
 use super::links::Links;
-use super::links::Patience;
 use super::node_connection::NodeConnection;
 use super::options::ConnectMode;
 use super::pubsub::ShardedPubSub;
@@ -123,12 +125,21 @@ impl ShardedConnection {
         }
     }
 
+    /// Tries one node after the other. Each but the last gets half of the time that is left: a node that
+    /// does not answer must not use up what the next one needs, and equal shares would leave a large pool
+    /// too little for a single slow handshake.
     fn connect_any(&mut self, limit: Option<Duration>) -> RedisResult<()> {
+        let deadline = Deadline::after(clock::now(), limit);
         let nodes: Vec<_> = self.router().live_nodes().collect();
         let start = self.next_turn(nodes.len());
         let mut first_failure = None;
         for offset in 0..nodes.len() {
             let node = nodes[(start + offset) % nodes.len()];
+            let limit = match deadline.left(clock::now()) {
+                left if offset + 1 == nodes.len() => left,
+                Some(left) => Some(left / 2),
+                None => Some(NODE_PATIENCE),
+            };
             match self.links.connect(&[node], limit).pop() {
                 Some(failure) => first_failure = first_failure.or(Some(failure)),
                 None => return Ok(()),
@@ -316,6 +327,9 @@ impl ShardedConnection {
         Some((rule.is_read_only(), router.route(key).map_err(|why| unroutable(why, router))))
     }
 }
+
+/// How long one of several nodes is tried, where one will do and there is no timeout.
+const NODE_PATIENCE: Duration = Duration::from_secs(2);
 
 fn simple(argument: Option<Arg<&[u8]>>) -> Option<&[u8]> {
     match argument {

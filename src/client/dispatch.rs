@@ -7,12 +7,12 @@ use redis::Cmd;
 use redis::RedisResult;
 use redis::Value;
 
+use super::clock::Patience;
 use super::connection::ShardedConnection;
 use super::connection::empty_command;
 use super::links::Answer;
 use super::links::Ask;
 use super::links::Failure;
-use super::links::Patience;
 use super::options::PartialFailure;
 use super::partial::Joining;
 use super::partial::Unanswered;
@@ -22,7 +22,6 @@ use crate::command::CommandRule;
 use crate::command::CommandTable;
 use crate::command::Found;
 use crate::command::Special;
-use crate::command::Waiting;
 use crate::error::ShardError;
 use crate::error::ShardErrorKind;
 use crate::node::NodeId;
@@ -201,15 +200,7 @@ impl ShardedConnection {
 
     /// How long the command may take: its own waiting time comes on top of ours.
     pub(super) fn patience_for(&self, rule: &CommandRule, args: &[&[u8]]) -> Patience {
-        let patience = self.patience();
-        match rule.waiting(args) {
-            Waiting::None => patience,
-            Waiting::ForEver => Patience { limit: None, is_blocking: true },
-            Waiting::For(time) => {
-                let limit = patience.limit.map(|limit| limit.saturating_add(time));
-                Patience { limit, is_blocking: true }
-            }
-        }
+        self.patience().and_waiting(rule.waiting(args))
     }
 
     /// The reply to a command whose only node failed: an error, or for a cache a miss.

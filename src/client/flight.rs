@@ -13,6 +13,7 @@ use super::links::Failure;
 use super::partial::Joining;
 use crate::command::CommandRule;
 use crate::command::Gather;
+use crate::command::Waiting;
 use crate::node::NodeId;
 use crate::plan::Part;
 use crate::plan::Plan;
@@ -34,6 +35,8 @@ pub(super) struct Airborne {
     /// The members that were written to, or why one was not.
     members: Vec<Result<u64, Failure>>,
     route: FlightRoute,
+    /// How long the servers may wait.
+    waiting: Waiting,
 }
 
 #[derive(Debug)]
@@ -85,7 +88,8 @@ impl ShardedConnection {
             };
             let members = nodes.into_iter().enumerate().map(send).collect();
             let command = args.first().copied().unwrap_or_default().to_vec();
-            let airborne = Airborne { command, rule, members, route };
+            let waiting = rule.waiting(&args);
+            let airborne = Airborne { command, rule, members, route, waiting };
             self.flights.push_back(Flight::Airborne(Box::new(airborne)));
         }
         Ok(())
@@ -114,11 +118,11 @@ impl ShardedConnection {
     }
 
     fn land(&mut self, flight: Flight) -> RedisResult<Value> {
-        let Airborne { command, rule, members, route } = match flight {
+        let Airborne { command, rule, members, route, waiting } = match flight {
             Flight::Landed(reply) => return reply,
             Flight::Airborne(airborne) => *airborne,
         };
-        let patience = self.patience();
+        let patience = self.patience().and_waiting(waiting);
         let parts = members.into_iter().map(|member| {
             let member = member?;
             // The topology may have changed: the node's number, or that there is such a node.

@@ -12,6 +12,7 @@ use redis::Value;
 
 use super::clock;
 use super::clock::Deadline;
+use super::clock::Patience;
 use super::endpoint::Endpoint;
 use super::session::Session;
 use super::shared::Shared;
@@ -53,14 +54,6 @@ struct Slot {
     sent_in: u64,
     /// Replies that it is to fetch and that went down with links before: those come first.
     lost: usize,
-}
-
-/// How long a request may take.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
-    pub(crate) limit: Option<Duration>,
-    /// The server itself may wait: running out of time says nothing about the node.
-    pub(crate) is_blocking: bool,
 }
 
 /// What one node is asked: `requests` requests, as bytes.

@@ -5,8 +5,10 @@ use redis::ConnectionLike;
 use redis::RedisResult;
 use redis::Value;
 
+use super::clock::Patience;
 use super::connection::ShardedConnection;
 use super::connection::empty_command;
+use super::dispatch::commands;
 use super::links::Ask;
 use crate::node::Node;
 use crate::node::NodeId;
@@ -41,7 +43,7 @@ impl<'a> NodeConnection<'a> {
         if bytes.is_empty() {
             return Err(empty_command());
         }
-        let patience = self.connection.patience();
+        let patience = self.patience(&bytes);
         let asks = vec![Ask { node: self.node, bytes, requests }];
         let answer = self.connection.links.ask(asks, patience).pop();
         match answer {
@@ -50,6 +52,19 @@ impl<'a> NodeConnection<'a> {
             }
             None => Ok(Vec::new()),
         }
+    }
+}
+
+impl NodeConnection<'_> {
+    /// How long the commands in `bytes` may take, their own waiting time included. What is not to be
+    /// understood waits for nothing: the node will say what is wrong with it.
+    fn patience(&self, bytes: &[u8]) -> Patience {
+        let commands = commands(bytes).unwrap_or_default();
+        let rules = commands.iter().filter_map(|command| {
+            let rule = self.connection.rule(&command.args).ok()?;
+            Some(rule.waiting(&command.args))
+        });
+        rules.fold(self.connection.patience(), Patience::and_waiting)
     }
 }
 

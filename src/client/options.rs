@@ -9,7 +9,8 @@ use crate::command::CommandTable;
 #[non_exhaustive]
 pub enum ConnectMode {
     /// One, any one. The others are connected to when they are needed. The default: one dead node must
-    /// not keep an application from starting.
+    /// not keep an application from starting. A node that does not answer is given up after half of the
+    /// time that is left, or without a timeout after two seconds, and the next one is tried.
     #[default]
     Any,
     /// All that are not ejected. They are connected to at the same time.

@@ -5,6 +5,7 @@ use std::ops::Range;
 use redis::RedisResult;
 use redis::Value;
 
+use super::clock::Patience;
 use super::connection::ShardedConnection;
 use super::connection::empty_command;
 use super::dispatch::Source;
@@ -13,10 +14,8 @@ use super::dispatch::unreadable;
 use super::links::Answer;
 use super::links::Ask;
 use super::links::Failure;
-use super::links::Patience;
 use super::options::PartialFailure;
 use super::partial::Joining;
-use crate::command::Blocking;
 use crate::command::CommandRule;
 use crate::command::CommandTable;
 use crate::command::FanOut;
@@ -94,9 +93,8 @@ impl ShardedConnection {
             let length = request(rest, &mut batch.args).map_err(unreadable)?;
             let args = &batch.args[first..];
             let rule = self.rule_in(table, args)?;
-            if rule.blocking_time() != Blocking::No {
-                batch.patience = longer(batch.patience, self.patience_for(rule, args));
-            }
+            // One waits after the other, if they are on the same node.
+            batch.patience = batch.patience.and_waiting(rule.waiting(args));
             let way = self.way(args, rule)?;
             let bytes = &rest[..length];
             batch.commands.push(Planned { args: first..batch.args.len(), bytes, rule, way });
@@ -343,9 +341,4 @@ fn only_node(commands: &[Planned<'_>]) -> Option<NodeId> {
     });
     let first = nodes.next()??;
     nodes.all(|node| node == Some(first)).then_some(first)
-}
-
-fn longer(one: Patience, other: Patience) -> Patience {
-    let limit = one.limit.zip(other.limit).map(|(one, other)| one.max(other));
-    Patience { limit, is_blocking: one.is_blocking || other.is_blocking }
 }

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::net::TcpStream;
 use std::os::unix::net::UnixListener;
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use redis::Commands;
 use redis::ConnectionAddr;
@@ -45,7 +46,7 @@ impl Blackhole {
         listener.bind(&std::net::SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
         listener.listen(0).unwrap();
         let address = listener.local_addr().unwrap().as_socket().unwrap();
-        let patience = std::time::Duration::from_millis(100);
+        let patience = Duration::from_millis(100);
         let queued = std::iter::from_fn(|| TcpStream::connect_timeout(&address, patience).ok());
         Self { port: address.port(), _queued: queued.collect(), _listener: listener }
     }
@@ -80,6 +81,41 @@ fn an_address_that_does_not_answer_costs_the_deadline() {
     let error = in_time(DEADLINE, || failure(connection.mget::<_, ()>(&[&dead, &live])));
     assert_eq!((error.kind(), error.node()), (ShardErrorKind::Deadline, Some("n0")));
     assert_eq!(node.lines().len(), 1, "the other node was asked meanwhile");
+}
+
+#[test]
+fn any_node_will_do_for_a_connection_and_the_deadline_bounds_them_all() {
+    let limit = 3 * DEADLINE;
+    let blackholes = [(); 2].map(|()| Blackhole::open());
+    let dead = || blackholes.iter().map(Blackhole::url);
+    let node = FakeNode::start(|_| reply("+OK\r\n"));
+    for live in [0, 1] {
+        let urls = dead().chain((live == 1).then(|| node.url()));
+        let client = builder(urls).timeout(limit).build().unwrap();
+        for _ in 0..4 {
+            let result = in_time(limit, || client.get_connection().map(drop));
+            match live {
+                0 => assert_eq!(failure_kind(result), ShardErrorKind::Deadline),
+                _ => result.unwrap(),
+            }
+        }
+    }
+    // A time for connecting bounds it as well.
+    let client = ShardedClient::builder().nodes(dead().collect::<Vec<_>>()).unwrap();
+    let client = client.build().unwrap();
+    let open = || client.get_connection_with_timeout(DEADLINE).map(drop);
+    assert_eq!(failure_kind(in_time(DEADLINE, open)), ShardErrorKind::Deadline);
+}
+
+#[test]
+fn without_a_timeout_a_node_that_does_not_answer_is_given_up_for_another() {
+    let blackhole = Blackhole::open();
+    let node = FakeNode::start(|_| reply("+OK\r\n"));
+    let client = ShardedClient::open(vec![blackhole.url(), node.url()]).unwrap();
+    // They take turns to be tried first, beginning with any.
+    while client.metrics()[0].failures + client.metrics()[1].failures == 0 {
+        in_time(Duration::from_secs(2), || client.get_connection().map(drop)).unwrap();
+    }
 }
 
 #[test]

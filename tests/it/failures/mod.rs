@@ -9,6 +9,7 @@ mod leaks;
 mod probes;
 mod strays;
 mod traffic;
+mod waiting;
 
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
