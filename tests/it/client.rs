@@ -4,6 +4,7 @@ mod atomic;
 mod channels;
 mod cross_shard;
 mod fan_out;
+mod hatches;
 mod pool;
 mod requests;
 mod resp3;
