@@ -44,6 +44,9 @@
 //! | `redis` (default) | [`ShardedClient`] | redis, rustix, socket2 |
 //! | `tls-rustls`, `tls-native-tls`, `tls-rustls-insecure`, `tls-rustls-webpki-roots` | TLS to the nodes | what redis-rs's features of these names do |
 //! | none | placement: [`Topology`], [`Router`], hashes, rings | crc32fast, fnv, md-5, parking_lot, thiserror |
+//!
+//! With `tls-rustls` the application chooses a crypto provider before it connects, as with redis-rs:
+//! `rustls::crypto::ring::default_provider().install_default()`, or aws-lc's.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(

@@ -13,4 +13,6 @@ mod scripts;
 mod secured;
 mod sessions;
 mod split;
+#[cfg(any(feature = "tls-native-tls", feature = "tls-rustls"))]
+mod tls;
 mod watch;
