@@ -46,6 +46,9 @@
 //! | `r2d2` | pools: `r2d2::ManageConnection` for `ShardedClient` | r2d2, redis-rs's `r2d2` |
 //! | `tls-rustls`, `tls-native-tls`, `tls-rustls-insecure`, `tls-rustls-webpki-roots` | TLS to the nodes | what redis-rs's features of these names do |
 //! | none | placement: [`Topology`], [`Router`], hashes, rings | crc32fast, fnv, md-5, parking_lot, percent-encoding, thiserror |
+//!
+//! With `tls-rustls` the application chooses a crypto provider before it connects, as with redis-rs:
+//! `rustls::crypto::ring::default_provider().install_default()`, or aws-lc's.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(

@@ -4,6 +4,7 @@ mod atomic;
 mod channels;
 mod cross_shard;
 mod fan_out;
+mod hatches;
 mod pool;
 mod requests;
 mod resp3;
@@ -12,4 +13,6 @@ mod scripts;
 mod secured;
 mod sessions;
 mod split;
+#[cfg(any(feature = "tls-native-tls", feature = "tls-rustls"))]
+mod tls;
 mod watch;

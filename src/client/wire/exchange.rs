@@ -204,7 +204,8 @@ impl Job {
 
     /// The blocking part of a job whose connection redis-rs holds.
     fn send_through_delegate(&mut self, deadline: Deadline) {
-        if self.sent > 0 || !self.is_delegated() {
+        // redis-rs takes no bytes for a mistake; here they are a connection that is only to be made.
+        if self.sent == self.bytes.len() || !self.is_delegated() {
             return;
         }
         if let Stage::Talking(link) = &mut self.stage {
