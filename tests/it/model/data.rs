@@ -19,13 +19,16 @@ pub const DATABASES: i64 = 3;
 /// All keys, by database and name.
 pub type Data = BTreeMap<(i64, Vec<u8>), Entry>;
 
+/// Questions about a key, and what a server replies to them.
+type Facts = Vec<(Args, Value)>;
+
 /// What is stored under a key, as far as it can be compared.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// Which of the servers has it.
     server: usize,
     /// Type, encoding, time of expiry, digest of the value; of a stream its groups too.
-    facts: Vec<(Args, Value)>,
+    facts: Facts,
 }
 
 impl Entry {
@@ -56,7 +59,7 @@ pub fn data(servers: &mut [Connection]) -> Result<Data, String> {
     Ok(all)
 }
 
-fn stored(connection: &mut Connection, database: i64) -> Vec<(Vec<u8>, Vec<(Args, Value)>)> {
+fn stored(connection: &mut Connection, database: i64) -> Vec<(Vec<u8>, Facts)> {
     let select = args(&format!("SELECT {database}"));
     let reply = all(connection, &[select, args("KEYS *")]).pop().expect("KEYS has a reply");
     let keys: Vec<Vec<u8>> = redis::from_redis_value(reply).expect("keys are strings");

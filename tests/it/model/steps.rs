@@ -25,11 +25,6 @@ static PARSED: LazyLock<Vec<Group>> = LazyLock::new(|| {
     all.map(|(_, weight, texts)| Group { weight, templates: parsed(texts) }).collect()
 });
 
-/// The name of group `number`.
-pub fn group_name(number: usize) -> &'static str {
-    GROUPS[number].0
-}
-
 /// Makes the steps of a case.
 pub struct Steps {
     maker: Maker,
