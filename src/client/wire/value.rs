@@ -9,13 +9,13 @@ use crate::protocol::resp::Header;
 /// A reply that the scanner let through and redis-rs cannot express.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a reply of kind '{}' cannot be read", .0.escape_ascii())]
-pub(super) struct UnreadableReply(u8);
+pub(crate) struct UnreadableReply(u8);
 
 /// Reads the reply that `bytes` hold; they hold one whole reply, as the scanner measured it.
 ///
 /// The result is what redis-rs's own parser gives (a test compares them), except that text which is not
 /// UTF-8 is patched where redis-rs would give up the connection. What is rare is left to that parser.
-pub(super) fn read(bytes: &[u8]) -> Result<Value, UnreadableReply> {
+pub(crate) fn read(bytes: &[u8]) -> Result<Value, UnreadableReply> {
     let mut rest = bytes;
     read_next(&mut rest)
 }
