@@ -81,6 +81,10 @@ mod client;
 #[cfg(feature = "redis")]
 pub mod guide;
 
+#[cfg(feature = "_fuzz")]
+#[doc(hidden)]
+pub mod fuzz;
+
 // The public interface is:
 #[cfg(feature = "redis")]
 pub use client::{

@@ -62,6 +62,8 @@ pub use node_connection::NodeConnection;
 pub use options::ConnectMode;
 pub use options::PartialFailure;
 pub use pubsub::ShardedPubSub;
+#[cfg(feature = "_fuzz")]
+pub(crate) use wire::read_reply;
 
 use self::endpoint::Endpoint;
 use self::shared::Shared;

@@ -185,4 +185,4 @@ fn sum_pairs<R: Reply>(parts: Vec<Part<R>>) -> Gathered<R> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -32,3 +32,6 @@ pub(crate) use scatter::designated;
 pub(crate) use scatter::one_node;
 pub(crate) use scatter::scatter;
 pub(crate) use split::Split;
+
+#[cfg(test)]
+mod tests;

@@ -33,10 +33,11 @@ const LAYERS: &[(&str, &[&str])] = &[
             "plan",
         ],
     ),
+    ("fuzz", &["node", "protocol", "command", "distribution", "topology", "plan", "client"]),
 ];
 
-/// The modules that do input and output. Every other one is pure.
-const FRONT_ENDS: &[&str] = &["client"];
+/// The modules that do input and output, and one that compares with redis-rs. Every other one is pure.
+const FRONT_ENDS: &[&str] = &["client", "fuzz"];
 const IMPURE: &[&str] = &[
     "std::net",
     "std::thread",

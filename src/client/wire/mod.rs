@@ -38,3 +38,5 @@ pub(crate) use listening::Said;
 pub(crate) use poll::Interest;
 pub(crate) use poll::wait;
 pub(crate) use value::error_value;
+#[cfg(feature = "_fuzz")]
+pub(crate) use value::read as read_reply;

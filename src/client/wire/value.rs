@@ -9,13 +9,13 @@ use crate::protocol::resp::Header;
 /// A reply that the scanner let through and redis-rs cannot express.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a reply of kind '{}' cannot be read", .0.escape_ascii())]
-pub(super) struct UnreadableReply(u8);
+pub(crate) struct UnreadableReply(u8);
 
 /// Reads the reply that `bytes` hold; they hold one whole reply, as the scanner measured it.
 ///
 /// The result is what redis-rs's own parser gives (a test compares them), except that text which is not
 /// UTF-8 is patched where redis-rs would give up the connection. What is rare is left to that parser.
-pub(super) fn read(bytes: &[u8]) -> Result<Value, UnreadableReply> {
+pub(crate) fn read(bytes: &[u8]) -> Result<Value, UnreadableReply> {
     let mut rest = bytes;
     read_next(&mut rest)
 }
@@ -55,13 +55,9 @@ fn read_next(bytes: &mut &[u8]) -> Result<Value, UnreadableReply> {
             let number = std::str::from_utf8(line).ok().and_then(|line| line.trim().parse().ok());
             number.map(Value::Double).ok_or(unreadable)
         }
-        (b'-', _) => Ok(error_value(&String::from_utf8_lossy(line))),
-        (b'!', Body::String(length)) => {
-            let text = take_string(bytes, length).ok_or(unreadable)?;
-            Ok(error_value(&String::from_utf8_lossy(text)))
-        }
-        // Big numbers (whose type depends on a feature of redis-rs), verbatim strings, attributes and
-        // push messages.
+        (b'-', _) => Ok(error_line(&String::from_utf8_lossy(line))),
+        // Long errors, big numbers (whose type depends on a feature of redis-rs), verbatim strings,
+        // attributes and push messages.
         _ => {
             let length = frame_length(whole).ok_or(unreadable)?;
             *bytes = &whole[length..];
@@ -99,8 +95,12 @@ fn frame_length(bytes: &[u8]) -> Option<usize> {
 pub(crate) fn error_value(text: &str) -> Value {
     let line: String =
         text.chars().map(|c| if matches!(c, '\r' | '\n') { ' ' } else { c }).collect();
-    let bytes = format!("-{line}\r\n").into_bytes();
-    redis::parse_redis_value(&bytes).unwrap_or(Value::Nil)
+    error_line(&line)
+}
+
+/// The error whose line is `line`, in which no CR LF stands.
+fn error_line(line: &str) -> Value {
+    redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap_or(Value::Nil)
 }
 
 impl Reply for Value {
@@ -183,6 +183,14 @@ mod tests {
         };
         assert_eq!(error.details(), Some("unknown command '\u{fffd}'"));
         assert_eq!(read(b"+\xff\r\n"), Ok(Value::SimpleString("\u{fffd}".into())));
+    }
+
+    #[test]
+    fn half_a_line_end_stays_in_an_error() {
+        for bytes in [&b"-\n2\r\n"[..], b"-ERR a\rb\r\n", b"!9\r\nERR a\r\nbc\r\n"] {
+            let theirs = redis::parse_redis_value(bytes).unwrap();
+            assert_eq!(read(bytes), Ok(theirs));
+        }
     }
 
     #[test]

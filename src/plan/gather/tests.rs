@@ -2,7 +2,7 @@ use super::*;
 
 /// The smallest carrier of replies there can be.
 #[derive(Clone, Debug, PartialEq)]
-enum Toy {
+pub(crate) enum Toy {
     Nil,
     Error(&'static str),
     Integer(i64),

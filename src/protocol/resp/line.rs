@@ -37,3 +37,36 @@ pub(super) fn length(bytes: &[u8]) -> Result<Option<(usize, Option<u64>)>, NotAL
         None => Ok(None),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_length_is_read_when_it_is_complete(
+            digits in "[0-9]{1,18}",
+            is_negative: bool,
+            behind: Vec<u8>,
+        ) {
+            let sign = if is_negative { "-" } else { "" };
+            let line = format!("{sign}{digits}\r\n").into_bytes();
+            for cut in 0..line.len() {
+                prop_assert_eq!(length(&line[..cut]), Ok(None));
+            }
+            let number = (!is_negative).then(|| digits.parse().unwrap());
+            let end = line.len() - 2;
+            prop_assert_eq!(length(&[line, behind].concat()), Ok(Some((end, number))));
+        }
+
+        #[test]
+        fn what_is_refused_stays_refused(bytes in "[-0-9\r\n ]{0,24}", cut: prop::sample::Index) {
+            let bytes = bytes.as_bytes();
+            if let Err(error) = length(&bytes[..cut.index(bytes.len() + 1)]) {
+                prop_assert_eq!(length(bytes), Err(error));
+            }
+        }
+    }
+}

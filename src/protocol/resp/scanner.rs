@@ -29,7 +29,7 @@ impl From<NotALength> for BrokenFrame {
 /// Redis's own `proto-max-bulk-len` may be raised; this is its greatest default times eight.
 const MAX_STRING: u64 = 4 << 30;
 const MAX_LINE: usize = 64 << 10;
-/// As deep as redis-rs 1.8 reads (`parser.rs` `MAX_RECURSE_DEPTH`).
+/// As deep as redis-rs 1.8 reads (`parser.rs` `MAX_RECURSE_DEPTH`); what is in nothing has depth 1.
 pub(crate) const MAX_DEPTH: usize = 100;
 
 /// Finds the end of a reply (RESP2 or RESP3) in bytes that arrive in pieces.
@@ -70,7 +70,8 @@ impl Scanner {
                 }
                 Body::Replies(0) => self.position += header.length,
                 Body::Replies(count) => {
-                    if self.open.len() >= MAX_DEPTH {
+                    // What is in it is one deeper.
+                    if self.open.len() + 1 >= MAX_DEPTH {
                         return Err(BrokenFrame::TooDeep);
                     }
                     self.position += header.length;

@@ -129,7 +129,9 @@ impl Sides<'_> {
             step => perform(&mut self.ours, step),
         };
         if let Some(refusal) = refusal(&ours) {
-            return self.refused(refusal, matches!(step, Step::Atomic(_)));
+            // A WATCH that is refused ends the one before it.
+            let watches = step.commands().iter().any(|args| is_named(args, &["WATCH"]));
+            return self.refused(refusal, watches || matches!(step, Step::Atomic(_)));
         }
         let followed = match (step.commands(), &ours) {
             ([args], Ok(replies)) if is_single => followed(args, &replies[0]),

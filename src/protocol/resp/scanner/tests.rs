@@ -103,7 +103,7 @@ proptest! {
 #[test]
 fn what_is_no_reply_is_refused() {
     let long = [b"+", vec![b'a'; MAX_LINE + 1].as_slice()].concat();
-    let deep = b"*1\r\n".repeat(MAX_DEPTH + 1);
+    let deep = b"*1\r\n".repeat(MAX_DEPTH);
     for (bytes, error) in [
         (&b"HTTP/1.1"[..], BrokenFrame::Kind(b'H')),
         (b"\r\n", BrokenFrame::Kind(b'\r')),

@@ -1,0 +1,144 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::protocol::resp::replies as reply;
+
+/// What stands in requests: keys, and what a reader of options may take for something else.
+fn argument() -> impl Strategy<Value = Vec<u8>> {
+    const WORDS: &[&str] = &[
+        "",
+        "0",
+        "1",
+        "2",
+        "3",
+        "-1",
+        "+1",
+        "9999999999999999999",
+        "a",
+        "{a}b",
+        "{a}c",
+        "b",
+        "*",
+        "#",
+        "{a}*",
+        "w_*",
+        "$",
+        "STORE",
+        "STOREDIST",
+        "STREAMS",
+        "GROUP",
+        "BLOCK",
+        "COUNT",
+        "CLAIM",
+        "LIMIT",
+        "BY",
+        "get",
+        "KEYS",
+        "AUTH",
+        "AUTH2",
+        "GROUPBY",
+        "RESET",
+        "ASYNC",
+    ];
+    let word = prop::sample::select(WORDS).prop_map(|word| word.as_bytes().to_vec());
+    prop_oneof![8 => word, 1 => prop::collection::vec(any::<u8>(), 0..9)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn every_row_of_the_table_takes_any_arguments(
+        arguments in prop::collection::vec(argument(), 0..12),
+        nodes in 1usize..5,
+    ) {
+        for name in CommandTable::new().names() {
+            let mut args: Vec<&[u8]> = name.split(' ').map(str::as_bytes).collect();
+            args.extend(arguments.iter().map(Vec::as_slice));
+            requests(&args, nodes);
+        }
+    }
+
+    #[test]
+    fn any_request_is_planned(
+        args in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 1..9),
+        nodes in 1usize..5,
+    ) {
+        requests(&args.iter().map(Vec::as_slice).collect::<Vec<_>>(), nodes);
+    }
+}
+
+proptest! {
+    #[test]
+    fn pipelined_replies_are_read_however_they_are_cut(
+        pipeline in prop::collection::vec(reply(), 1..7),
+        sizes in prop::collection::vec(0u8..30, 0..40),
+    ) {
+        let bytes = pipeline.concat();
+        let lengths: Vec<_> = pipeline.iter().map(Vec::len).collect();
+        prop_assert_eq!(frames(&bytes, &[]), (lengths, None));
+        replies(&bytes, &sizes);
+        replies(&bytes, &vec![1; bytes.len()]);
+    }
+
+    #[test]
+    fn a_reply_is_read_wherever_it_is_cut(bytes in reply()) {
+        for cut in 0..bytes.len() {
+            let mut scanner = Scanner::default();
+            prop_assert_eq!(scanner.scan(&bytes[..cut]), Ok(None));
+            let missing = scanner.missing(&bytes[..cut]);
+            prop_assert!(missing > 0 && cut + missing <= bytes.len());
+            prop_assert_eq!(scanner.scan(&bytes), Ok(Some(bytes.len())));
+        }
+    }
+
+    #[test]
+    fn spoilt_replies_are_read_or_refused_as_by_redis_rs(
+        pipeline in prop::collection::vec(reply(), 1..4),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), change()), 1..4),
+        sizes in prop::collection::vec(0u8..30, 0..40),
+    ) {
+        let mut bytes = pipeline.concat();
+        for (place, change) in changes {
+            let place = place.index(bytes.len());
+            match change {
+                Change::Set(byte) => bytes[place] = byte,
+                Change::Insert(byte) => bytes.insert(place, byte),
+                Change::Remove if bytes.len() > 1 => drop(bytes.remove(place)),
+                Change::Remove => {}
+            }
+        }
+        replies(&bytes, &sizes);
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Change {
+    Set(u8),
+    Insert(u8),
+    Remove,
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let byte = || {
+        prop_oneof![prop::sample::select(&b"+-:$*_#,(=!~>%|\r\n0123456789 tf"[..]), any::<u8>(),]
+    };
+    prop_oneof![byte().prop_map(Change::Set), byte().prop_map(Change::Insert), Just(Change::Remove),]
+}
+
+#[test]
+fn replies_that_were_read_otherwise_once() {
+    // Found by the fuzz target: a line end that is half of one.
+    for bytes in [&b"-\n2\r\n"[..], b"-ERR a\rb\r\n", b"!9\r\nERR a\r\nbc\r\n", b"+a\rb\r\n"] {
+        replies(bytes, &[]);
+    }
+}
+
+#[test]
+fn replies_are_nested_as_deep_as_redis_rs_reads() {
+    for depth in 95..105 {
+        for leaf in [":1\r\n", "*0\r\n", "|0\r\n:1\r\n"] {
+            replies(&[b"*1\r\n".repeat(depth), leaf.as_bytes().to_vec()].concat(), &[]);
+        }
+    }
+}
