@@ -9,7 +9,7 @@ use super::connection::ShardedConnection;
 use super::dispatch::PackedCommand;
 use super::dispatch::commands;
 use super::dispatch::refused;
-use super::links::Failure;
+use super::failure::Failure;
 use super::partial::Joining;
 use crate::command::CommandRule;
 use crate::command::Gather;

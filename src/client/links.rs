@@ -3,19 +3,21 @@
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
-use std::time::Instant;
 
-use redis::ErrorKind;
 use redis::PushInfo;
-use redis::RedisError;
 use redis::Value;
 
 use super::clock;
 use super::clock::Deadline;
 use super::clock::Patience;
 use super::endpoint::Endpoint;
+use super::failure::Failure;
+use super::failure::Phase;
+use super::failure::failure_of;
+use super::failure::incident;
 use super::session::Session;
 use super::shared::Shared;
+use super::slot::Slot;
 use super::wire::Job;
 use super::wire::Link;
 use super::wire::WireError;
@@ -27,7 +29,6 @@ use crate::node::NodeId;
 use crate::topology::Member;
 use crate::topology::Router;
 use crate::topology::Snapshot;
-use crate::topology::Tally;
 
 /// One connection's links, and what is said on them.
 #[derive(Debug)]
@@ -40,20 +41,6 @@ pub(crate) struct Links {
     /// Buffers to write into.
     spare: Vec<Vec<u8>>,
     push_sender: Option<Sender<PushInfo>>,
-}
-
-/// The place of the link to one node.
-#[derive(Debug)]
-struct Slot {
-    member: Arc<Member<Endpoint>>,
-    tally: Arc<Tally>,
-    link: Option<Link>,
-    /// Replies on the link that [`Links::receive`] is to fetch, and the member's epoch when the last of
-    /// their requests was sent.
-    flying: usize,
-    sent_in: u64,
-    /// Replies that it is to fetch and that went down with links before: those come first.
-    lost: usize,
 }
 
 /// What one node is asked: `requests` requests, as bytes.
@@ -71,37 +58,6 @@ pub(crate) struct Answer {
     /// All its replies; if it failed, those it gave before.
     pub(crate) replies: Vec<Value>,
     pub(crate) failure: Option<Failure>,
-}
-
-/// Why a node did not answer.
-#[derive(Clone, Debug)]
-pub(crate) struct Failure {
-    pub(crate) error: ShardError,
-    /// What redis-rs calls it, where that is more than the error's own kind says.
-    pub(crate) kind: Option<ErrorKind>,
-}
-
-impl Failure {
-    pub(crate) fn with_keys(self, keys: Vec<Vec<u8>>) -> Self {
-        Self { error: self.error.with_keys(keys), ..self }
-    }
-}
-
-impl From<ShardError> for Failure {
-    fn from(error: ShardError) -> Self {
-        Self { error, kind: None }
-    }
-}
-
-impl From<Failure> for RedisError {
-    fn from(failure: Failure) -> Self {
-        match failure.kind {
-            Some(kind) => {
-                Self::from((kind, failure.error.kind().as_str(), failure.error.to_string()))
-            }
-            None => failure.error.into(),
-        }
-    }
 }
 
 impl Links {
@@ -495,121 +451,9 @@ struct Bounds {
     patience: Patience,
 }
 
-/// How far a job had come when it failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
-    Connecting,
-    Talking,
-}
-
-impl Slot {
-    fn new(member: &Arc<Member<Endpoint>>) -> Self {
-        Self {
-            member: Arc::clone(member),
-            tally: member.counters().begin(),
-            link: None,
-            flying: 0,
-            sent_in: 0,
-            lost: 0,
-        }
-    }
-
-    /// Closes the link if it may not be used.
-    #[inline]
-    fn close_if_unusable(&mut self, now: Instant) {
-        if self.link.as_mut().is_some_and(|link| !link.is_usable(now)) {
-            self.close();
-        }
-    }
-
-    /// Takes the link out, if there is one that may be used.
-    fn take(&mut self, now: Instant) -> Option<Link> {
-        self.close_if_unusable(now);
-        let link = self.link.take()?;
-        self.tally.disconnected();
-        Some(link)
-    }
-
-    /// What is said instead of a reply that no link will give.
-    fn no_reply(&self, what: &str) -> Failure {
-        ShardError::new(ShardErrorKind::Node, what)
-            .with_io_kind(std::io::ErrorKind::NotConnected)
-            .with_node(Arc::clone(self.member.name()))
-            .into()
-    }
-
-    fn put(&mut self, link: Link) {
-        self.tally.connected();
-        self.link = Some(link);
-    }
-
-    fn close(&mut self) {
-        if self.link.take().is_some() {
-            self.tally.disconnected();
-            self.lost += std::mem::take(&mut self.flying);
-        }
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.close();
-        self.member.counters().end(&self.tally);
-    }
-}
-
 fn forward(sender: Option<&Sender<PushInfo>>, push: Value) {
     if let (Some(sender), Value::Push { kind, data }) = (sender, push) {
         // Nobody listens any more: that is the listener's choice.
         let _ = sender.send(PushInfo { kind, data });
     }
-}
-
-fn incident(error: &WireError, phase: Phase, patience: Patience) -> Incident {
-    match error {
-        WireError::Deadline if patience.is_blocking && phase == Phase::Talking => {
-            Incident::BlockingTimeout
-        }
-        WireError::Io(_) | WireError::Deadline => Incident::Io,
-        WireError::Broken(_) => Incident::BrokenReply,
-        WireError::Refused(_) => Incident::Handshake,
-    }
-}
-
-/// What is said of a node that failed.
-pub(crate) fn failure_of(
-    member: &Member<Endpoint>,
-    error: WireError,
-    phase: Phase,
-    deadline: Deadline,
-) -> Failure {
-    let address = member.endpoint().info().addr();
-    let mut redis_kind = None;
-    let error = match error {
-        WireError::Deadline => {
-            let limit = deadline.limit().unwrap_or_default();
-            let what = match phase {
-                Phase::Connecting => "no connection to",
-                Phase::Talking => "no reply from",
-            };
-            ShardError::new(ShardErrorKind::Deadline, format!("{what} {address} within {limit:?}"))
-        }
-        WireError::Io(error) => {
-            let what = match phase {
-                Phase::Connecting => "cannot connect to",
-                Phase::Talking => "connection lost to",
-            };
-            ShardError::new(ShardErrorKind::Node, format!("{what} {address}: {error}"))
-                .with_io_kind(error.kind())
-        }
-        WireError::Broken(why) => {
-            ShardError::new(ShardErrorKind::Protocol, format!("broken reply from {address}: {why}"))
-        }
-        WireError::Refused(refusal) => {
-            redis_kind = Some(refusal.kind);
-            let message = format!("{address}: {}", refusal.reason);
-            ShardError::new(ShardErrorKind::Handshake, message)
-        }
-    };
-    Failure { error: error.with_node(Arc::clone(member.name())), kind: redis_kind }
 }

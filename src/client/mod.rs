@@ -21,6 +21,7 @@ mod connection;
 mod dispatch;
 mod endpoint;
 mod error;
+mod failure;
 mod flight;
 mod into_builder;
 mod links;
@@ -37,6 +38,7 @@ mod pubsub;
 mod r2d2;
 mod session;
 mod shared;
+mod slot;
 mod special;
 #[cfg(any(feature = "tls-native-tls", feature = "tls-rustls"))]
 mod tls;

@@ -2,7 +2,7 @@
 
 use redis::Value;
 
-use super::links::Failure;
+use super::failure::Failure;
 use super::options::PartialFailure;
 use super::wire::error_value;
 use crate::command::CommandRule;

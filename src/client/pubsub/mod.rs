@@ -25,7 +25,7 @@ use super::clock;
 use super::clock::Deadline;
 use super::connection::ShardedConnection;
 use super::connection::Timeout;
-use super::links::Failure;
+use super::failure::Failure;
 use super::session::Session;
 use super::shared::Shared;
 use super::wire::wait;
