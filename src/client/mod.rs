@@ -243,10 +243,10 @@ impl ShardedClient {
         let (topology, endpoints) = builder.topology()?;
         // Two changes at once must not leave the one's definition with the other's nodes.
         let mut definition = self.definition.lock();
-        let (movement, event) = self.shared.topology.replace(topology, endpoints);
+        let (movement, events) = self.shared.topology.replace(topology, endpoints, clock::now());
         *definition = builder;
         drop(definition);
-        self.shared.report(&event);
+        events.iter().for_each(|event| self.shared.report(event));
         Ok(movement)
     }
 

@@ -17,6 +17,7 @@ use crate::command::SessionCommand;
 use crate::command::Special;
 use crate::node::NodeId;
 use crate::plan::designated;
+use crate::plan::scan::Next;
 use crate::plan::scan::ScanCursor;
 use crate::protocol::resp::write_array_header;
 use crate::protocol::resp::write_bulk_string;
@@ -115,12 +116,13 @@ impl ShardedConnection {
             // ""), and the reply would be a scan of that node alone.
             return Ok(invalid_cursor());
         };
-        let Some(scan) = ScanCursor::decode(cursor, self.router()) else {
-            return if self.router().live_nodes().next().is_some() {
-                Ok(invalid_cursor())
-            } else {
-                Err(crate::plan::no_live_node().into())
-            };
+        if self.router().live_nodes().next().is_none() {
+            return Err(crate::plan::no_live_node().into());
+        }
+        let scan = match ScanCursor::decode(cursor, self.router()) {
+            Some(Next::Scan(scan)) => scan,
+            Some(Next::Nothing) => return Ok(nothing_left()),
+            None => return Ok(invalid_cursor()),
         };
         let mut bytes = self.links.buffer();
         write_array_header(&mut bytes, args.len());
@@ -152,6 +154,11 @@ impl ShardedConnection {
 
 fn is_error(reply: &Value) -> bool {
     matches!(reply, Value::ServerError(_))
+}
+
+/// The end of a scan.
+fn nothing_left() -> Value {
+    Value::Array(vec![Value::BulkString(b"0".to_vec()), Value::Array(Vec::new())])
 }
 
 /// Redis's own words (7.0 `db.c` `parseScanCursorOrReply`).

@@ -76,24 +76,45 @@ pub(super) fn geo_radius(
 /// The key specification of `XREADGROUP` takes a group `STREAMS` for the option if it does not stand
 /// first.
 pub(super) fn streams(args: &[&[u8]], places: &mut Vec<usize>) -> Result<(), Malformed> {
-    let mut place = 1;
-    while let Some(option) = args.get(place) {
-        place += match option.to_ascii_uppercase().as_slice() {
-            b"STREAMS" => {
-                let rest = args.len() - place - 1;
-                // Half of them are ids.
-                if rest == 0 || rest % 2 == 1 {
-                    return Err(Malformed);
-                }
-                places.extend(place + 1..place + 1 + rest / 2);
-                return Ok(());
-            }
-            b"GROUP" => 3,
-            b"BLOCK" | b"CLAIM" | b"COUNT" => 2,
-            _ => 1,
-        };
+    let place = stream_options(args).find(|(_, option)| *option == StreamOption::Streams);
+    let (place, _) = place.ok_or(Malformed)?;
+    let rest = args.len() - place - 1;
+    // Half of them are ids.
+    if rest == 0 || rest % 2 == 1 {
+        return Err(Malformed);
     }
-    Err(Malformed)
+    places.extend(place + 1..place + 1 + rest / 2);
+    Ok(())
+}
+
+/// The argument of the option `BLOCK` of these commands; of several the last, as the server has it.
+pub(super) fn stream_block<'a, 'b>(args: &'b [&'a [u8]]) -> Option<&'b &'a [u8]> {
+    let blocks = stream_options(args).filter(|(_, option)| *option == StreamOption::Block);
+    args.get(blocks.last()?.0 + 1)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum StreamOption {
+    Streams,
+    Block,
+    Other,
+}
+
+/// The places of the options up to `STREAMS`, behind which stand keys and ids.
+fn stream_options(args: &[&[u8]]) -> impl Iterator<Item = (usize, StreamOption)> {
+    let mut next = 1;
+    std::iter::from_fn(move || {
+        let place = next;
+        let (option, length) = match args.get(place)?.to_ascii_uppercase().as_slice() {
+            b"STREAMS" => (StreamOption::Streams, args.len()),
+            b"GROUP" => (StreamOption::Other, 3),
+            b"BLOCK" => (StreamOption::Block, 2),
+            b"CLAIM" | b"COUNT" => (StreamOption::Other, 2),
+            _ => (StreamOption::Other, 1),
+        };
+        next += length;
+        Some((place, option))
+    })
 }
 
 /// `MIGRATE host port key|"" db timeout [COPY] [REPLACE] [AUTH p] [AUTH2 u p] [KEYS key …]` (Redis 7.0

@@ -126,10 +126,14 @@ pub enum Blocking {
     LastSeconds,
     /// Seconds, maybe with a fraction, in this argument (`BLMPOP`: 1).
     Seconds(u8),
-    /// Milliseconds in this argument (`WAIT`: 2).
+    /// Milliseconds in this argument, 0 for ever (`WAIT`: 2).
     Milliseconds(u8),
-    /// Milliseconds behind this word, and not at all without it (`XREAD`: `BLOCK`).
-    MillisecondsAfter(&'static str),
+    /// Milliseconds in this argument, 0 and less being a second (`MIGRATE`: 5; Redis 7.0 `cluster.c`
+    /// `migrateCommand`).
+    TransferMilliseconds(u8),
+    /// Milliseconds behind the option `BLOCK`, which stands before `STREAMS`, and not at all without it
+    /// (`XREAD`, `XREADGROUP`).
+    StreamBlock,
 }
 
 /// What the crate knows of one command: where its keys are, where it goes, and how the replies

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::options::stream_block;
 use super::rule::Blocking;
 use super::rule::CommandRule;
 
@@ -22,14 +23,14 @@ impl CommandRule {
             Blocking::LastSeconds => (args.last(), 1.0),
             Blocking::Seconds(place) => (args.get(usize::from(place)), 1.0),
             Blocking::Milliseconds(place) => (args.get(usize::from(place)), 0.001),
-            Blocking::MillisecondsAfter(word) => {
-                let is_word = |arg: &&[u8]| arg.eq_ignore_ascii_case(word.as_bytes());
-                let place = args.iter().position(is_word).map(|place| place + 1);
-                (place.and_then(|place| args.get(place)), 0.001)
-            }
+            Blocking::TransferMilliseconds(place) => (args.get(usize::from(place)), 0.001),
+            Blocking::StreamBlock => (stream_block(args), 0.001),
         };
         let number = argument.and_then(|text| std::str::from_utf8(text).ok()?.parse::<f64>().ok());
         match number.map(|number| number * unit) {
+            Some(..=0.0) if matches!(self.blocking, Blocking::TransferMilliseconds(_)) => {
+                Waiting::For(Duration::from_secs(1))
+            }
             Some(0.0) => Waiting::ForEver,
             Some(seconds) => match Duration::try_from_secs_f64(seconds) {
                 Ok(time) => Waiting::For(time),
@@ -60,8 +61,26 @@ mod tests {
         assert_eq!(waiting(Blocking::LastSeconds, "BLPOP a b 1e99"), Waiting::ForEver);
         assert_eq!(waiting(Blocking::Seconds(1), "BLMPOP 2 1 a LEFT"), seconds(2.0));
         assert_eq!(waiting(Blocking::Milliseconds(2), "WAIT 1 250"), seconds(0.25));
-        let xread = Blocking::MillisecondsAfter("BLOCK");
-        assert_eq!(waiting(xread, "XREAD block 100 STREAMS a $"), seconds(0.1));
-        assert_eq!(waiting(xread, "XREAD STREAMS a $"), Waiting::None);
+        let migrate = Blocking::TransferMilliseconds(5);
+        assert_eq!(waiting(migrate, "MIGRATE h 1 k 0 250"), seconds(0.25));
+        assert_eq!(waiting(migrate, "MIGRATE h 1 k 0 0"), seconds(1.0));
+        assert_eq!(waiting(migrate, "MIGRATE h 1 k 0 -5"), seconds(1.0));
+    }
+
+    #[test]
+    fn only_the_option_block_blocks() {
+        let waiting = |line: &str| {
+            let args: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+            CommandRule::key(1).blocking(Blocking::StreamBlock).waiting(&args)
+        };
+        let milliseconds = |count| Waiting::For(Duration::from_millis(count));
+        assert_eq!(waiting("XREAD block 100 STREAMS a $"), milliseconds(100));
+        assert_eq!(waiting("XREAD COUNT 2 BLOCK 0 STREAMS a $"), Waiting::ForEver);
+        assert_eq!(waiting("XREAD BLOCK 5 BLOCK 100 STREAMS a $"), milliseconds(100));
+        assert_eq!(waiting("XREAD STREAMS a $"), Waiting::None);
+        assert_eq!(waiting("XREAD STREAMS block 0"), Waiting::None);
+        assert_eq!(waiting("XREAD BLOCK"), Waiting::None);
+        assert_eq!(waiting("XREADGROUP GROUP block 0 STREAMS s >"), Waiting::None);
+        assert_eq!(waiting("XREADGROUP GROUP BLOCK 5 BLOCK 100 STREAMS s >"), milliseconds(100));
     }
 }

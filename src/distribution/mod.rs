@@ -101,6 +101,12 @@ pub trait Ring: fmt::Debug + Send + Sync {
     fn points(&self) -> &[Point] {
         &[]
     }
+
+    /// Whether any node may be asked for any key, as in `random`: then no key has a place that could
+    /// change.
+    fn serves_all_keys(&self) -> bool {
+        false
+    }
 }
 
 /// A (hash, node) pair on a ring.

@@ -38,6 +38,10 @@ impl Ring for RandomRing {
         self.nodes[(number % self.nodes.len() as u64) as usize]
     }
 
+    fn serves_all_keys(&self) -> bool {
+        true
+    }
+
     fn without(&self, ejected: &NodeSet) -> Option<Arc<dyn Ring>> {
         let nodes: Vec<_> =
             self.nodes.iter().copied().filter(|&node| !ejected.contains(node)).collect();

@@ -42,6 +42,8 @@ pub(crate) struct NodeHealth {
     stage: Stage,
     /// Failures in a row while live.
     failures: u32,
+    /// Whether it was said that the node fails and stays.
+    is_kept: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +63,7 @@ enum Stage {
 
 impl NodeHealth {
     pub(crate) fn new() -> Self {
-        Self { stage: Stage::Live, failures: 0 }
+        Self { stage: Stage::Live, failures: 0, is_kept: false }
     }
 
     pub(crate) fn state(&self) -> NodeState {
@@ -98,6 +100,24 @@ impl NodeHealth {
     /// A request was answered.
     pub(crate) fn forget_failures(&mut self) {
         self.failures = 0;
+        self.is_kept = false;
+    }
+
+    /// The node has failed too often, but stays. Says whether that is news: it is not until a request was
+    /// answered in between.
+    pub(crate) fn keep(&mut self) -> bool {
+        self.failures = 0;
+        !std::mem::replace(&mut self.is_kept, true)
+    }
+
+    /// How long the node has been out.
+    pub(crate) fn out_for(&self, now: Instant) -> Option<Duration> {
+        match self.stage {
+            Stage::Live => None,
+            Stage::Ejected { since, .. } | Stage::Probing { since, .. } => {
+                Some(now.saturating_duration_since(since))
+            }
+        }
     }
 
     /// Takes the node out. The first probe is due after the policy's retry timeout and a little more.

@@ -101,6 +101,7 @@ pub struct EjectPolicy {
 }
 
 /// Waits are cut to this, so that adding one to the clock cannot overflow.
+const SHORTEST: Duration = Duration::from_millis(1);
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 impl Default for EjectPolicy {
@@ -142,8 +143,8 @@ impl EjectPolicy {
         Self { failure_limit: failures, ..self }
     }
 
-    /// How long a node stays out before it is probed (30 s). Up to a quarter more is added at
-    /// random, so that many processes do not probe at once.
+    /// How long a node stays out before it is probed (30 s), at least a millisecond. Up to a quarter more
+    /// is added at random, so that many processes do not probe at once.
     pub fn retry_timeout(self, timeout: Duration) -> Self {
         Self { retry_timeout: timeout, ..self }
     }
@@ -171,7 +172,8 @@ impl EjectPolicy {
             EjectMode::Off => false,
             EjectMode::FailFast => true,
             EjectMode::Rebuild | EjectMode::Successor => {
-                let most = (self.max_ejected_share * nodes as f64).floor() as usize;
+                // A share of 0.29 of 100 nodes is 28.999…: what rounding takes is given back.
+                let most = (self.max_ejected_share * nodes as f64 + 1e-9).floor() as usize;
                 ejected + 1 < nodes && ejected < most
             }
         }
@@ -179,8 +181,9 @@ impl EjectPolicy {
 
     /// The wait before the next probe after `probes` failed ones; `jitter` adds up to a quarter.
     pub(crate) fn probe_delay(&self, probes: u32, jitter: u64) -> Duration {
-        let longest = self.max_retry_timeout.max(self.retry_timeout).min(FOREVER);
-        let doubled = self.retry_timeout.saturating_mul(1 << probes.min(20)).min(longest);
+        let first = self.retry_timeout.max(SHORTEST);
+        let longest = self.max_retry_timeout.max(first).min(FOREVER);
+        let doubled = first.saturating_mul(1 << probes.min(31)).min(longest);
         let quarter = doubled.as_nanos() as u64 / 4;
         doubled + Duration::from_nanos(jitter.checked_rem(quarter).unwrap_or(0))
     }
@@ -207,6 +210,13 @@ mod tests {
         assert!(policy.permits_another(2, 10));
         assert!(!policy.permits_another(3, 10));
         assert!(!policy.permits_another(0, 3), "0.3 of 3 nodes is none");
+        for nodes in 2..200 {
+            for out in 1..nodes {
+                let policy = EjectPolicy::successor().max_ejected_share(out as f64 / nodes as f64);
+                assert!(policy.permits_another(out - 1, nodes), "{out} of {nodes}");
+                assert!(!policy.permits_another(out, nodes), "{out} of {nodes}");
+            }
+        }
     }
 
     #[test]
@@ -220,7 +230,8 @@ mod tests {
             }
         }
         let zero = EjectPolicy::rebuild().retry_timeout(Duration::ZERO);
-        assert_eq!(zero.probe_delay(0, 7), Duration::ZERO);
+        assert_eq!(zero.probe_delay(0, 0), SHORTEST, "a probe after the other would be a flood");
+        assert_eq!(zero.probe_delay(4, 0), 16 * SHORTEST);
         let endless = EjectPolicy::rebuild().retry_timeout(Duration::MAX);
         assert!(endless.probe_delay(3, u64::MAX) <= FOREVER * 5 / 4);
     }

@@ -1,5 +1,7 @@
 //! From the replies of several nodes to one reply.
 
+use std::collections::HashSet;
+
 use super::split::Split;
 use crate::command::Gather;
 use crate::node::NodeId;
@@ -21,6 +23,8 @@ pub(crate) trait Reply: Sized {
     fn into_elements(self) -> Option<Vec<Self>>;
     /// Whether two replies say the same.
     fn equals(&self, other: &Self) -> bool;
+    /// The bytes of a string.
+    fn as_bytes(&self) -> Option<&[u8]>;
 }
 
 /// The reply of one node to its part.
@@ -148,10 +152,16 @@ fn concatenate<R: Reply>(parts: Vec<Part<R>>) -> Gathered<R> {
 
 fn union<R: Reply>(parts: Vec<Part<R>>) -> Gathered<R> {
     let mut all: Vec<R> = Vec::new();
+    let mut strings: HashSet<Vec<u8>> = HashSet::new();
     for part in parts {
         let broken = BrokenReply { node: part.node };
         for element in part.reply.into_elements().ok_or(broken)? {
-            if !all.iter().any(|other| other.equals(&element)) {
+            // There may be very many, and all that servers answer to such commands are strings.
+            let is_new = match element.as_bytes() {
+                Some(bytes) => strings.insert(bytes.to_vec()),
+                None => !all.iter().any(|other| other.equals(&element)),
+            };
+            if is_new {
                 all.push(element);
             }
         }

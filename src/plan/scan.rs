@@ -25,19 +25,28 @@ pub(crate) struct ScanCursor {
     pub(crate) own: u64,
 }
 
+/// How a scan goes on from a cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    Scan(ScanCursor),
+    /// The nodes that were left are ejected: this is the end.
+    Nothing,
+}
+
 impl ScanCursor {
     /// Reads a cursor. `None` if its node does not exist, or not any more.
     ///
-    /// The node may be ejected; then the scan goes on with the next live one.
-    pub(crate) fn decode(cursor: u64, router: &Router) -> Option<Self> {
+    /// The node may be ejected; then the scan goes on with the next live one, if there is one.
+    pub(crate) fn decode(cursor: u64, router: &Router) -> Option<Next> {
         let node = NodeId::new((cursor >> OWN_BITS) as usize)?;
         if node.index() >= router.nodes().len() {
             return None;
         }
         if router.ejected().contains(node) {
-            return next_live(node, router).map(|node| Self { node, own: 0 });
+            let next = next_live(node, router);
+            return Some(next.map_or(Next::Nothing, |node| Next::Scan(Self { node, own: 0 })));
         }
-        Some(Self { node, own: cursor & ((1 << OWN_BITS) - 1) })
+        Some(Next::Scan(Self { node, own: cursor & ((1 << OWN_BITS) - 1) }))
     }
 
     /// The cursor to hand out when the node answered `own`; 0 if nothing is left to scan.
@@ -65,7 +74,26 @@ fn next_live(node: NodeId, router: &Router) -> Option<NodeId> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::health::EjectPolicy;
     use crate::topology::Topology;
+
+    fn at(cursor: u64, router: &Router) -> ScanCursor {
+        match ScanCursor::decode(cursor, router) {
+            Some(Next::Scan(scan)) => scan,
+            other => panic!("{cursor}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn ejected_nodes_are_passed_over_and_the_last_one_ends_it() {
+        let nodes = (0..3).map(|index| format!("10.0.0.{index}:6379:1").parse().unwrap());
+        let topology = Topology::new(nodes).unwrap().with_eject_policy(EjectPolicy::successor());
+        let out = |node| [node].into_iter().filter_map(NodeId::new).collect();
+        let router = topology.router().with_ejected(&out(1));
+        assert_eq!(at(1 << 52 | 77, &router), at(2 << 52, &router));
+        let router = topology.router().with_ejected(&out(2));
+        assert_eq!(ScanCursor::decode(2 << 52 | 77, &router), Some(Next::Nothing));
+    }
 
     #[test]
     fn nodes_follow_one_another_and_zero_ends_it() {
@@ -74,7 +102,7 @@ mod tests {
         let mut cursor = 0;
         let mut asked = Vec::new();
         loop {
-            let scan = ScanCursor::decode(cursor, &router).unwrap();
+            let scan = at(cursor, &router);
             asked.push((scan.node.index(), scan.own));
             // Each node answers 77, then 0.
             let answer = if scan.own == 0 { 77 } else { 0 };
@@ -90,7 +118,7 @@ mod tests {
     fn what_does_not_fit_is_said() {
         let nodes = (0..2).map(|index| format!("10.0.0.{index}:6379:1").parse().unwrap());
         let router = Topology::new(nodes).unwrap().router();
-        let scan = ScanCursor::decode(0, &router).unwrap();
+        let scan = at(0, &router);
         assert_eq!(scan.advance(1 << 52, &router), None);
         assert_eq!(ScanCursor::decode(9 << 52, &router), None);
     }

@@ -174,9 +174,11 @@ impl Topology {
         places
     }
 
-    /// Whether keys hash alike in both.
+    /// Whether keys hash alike in both. Names of hashes are for people, so they are asked.
     pub(crate) fn hashes_like(&self, other: &Self) -> bool {
-        let is_same = Arc::ptr_eq(&self.hash, &other.hash) || self.hash.name() == other.hash.name();
+        let keys = (0..=u8::MAX).map(|byte| [byte, b':', byte.wrapping_mul(7)]);
+        let is_same = Arc::ptr_eq(&self.hash, &other.hash)
+            || keys.into_iter().all(|key| self.hash.hash(&key) == other.hash.hash(&key));
         is_same && self.hash_tag == other.hash_tag
     }
 

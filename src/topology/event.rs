@@ -21,7 +21,7 @@ pub enum Event {
         retry_in: Duration,
     },
     /// A node failed too often, but stays: one more ejection would take the last node or exceed the
-    /// policy's share.
+    /// policy's share. It is said once, and again when the node has answered and fails anew.
     #[non_exhaustive]
     FailedOpen {
         /// Its name.
@@ -41,7 +41,8 @@ pub enum Event {
         /// How long until the next probe.
         retry_in: Duration,
     },
-    /// A node answered its probe and gets requests again.
+    /// A node gets requests again: it answered its probe, or a new topology ejects none of its nodes, or
+    /// would have had none left.
     #[non_exhaustive]
     Reinstated {
         /// Its name.

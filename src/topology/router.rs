@@ -61,7 +61,7 @@ impl Router {
     }
 
     /// The same nodes with those in `ejected` out, as the ejection mode has it.
-    pub(super) fn with_ejected(&self, ejected: &NodeSet) -> Self {
+    pub(crate) fn with_ejected(&self, ejected: &NodeSet) -> Self {
         let mut router = self.clone();
         router.ejected = ejected.clone();
         router.refused = None;

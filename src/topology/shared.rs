@@ -181,8 +181,8 @@ impl<E: PartialEq> SharedTopology<E> {
         let ejected = control.ejected();
         let node_name = Arc::clone(&member.name);
         if !policy.permits_another(ejected.len(), control.health.len()) {
-            control.health[node.index()].forget_failures();
-            return Some(Event::FailedOpen { node: node_name });
+            let is_news = control.health[node.index()].keep();
+            return is_news.then_some(Event::FailedOpen { node: node_name });
         }
         let jitter = control.random();
         let retry_in = control.health[node.index()].eject(policy, now, jitter);
@@ -243,7 +243,14 @@ impl<E: PartialEq> SharedTopology<E> {
     }
 
     /// Puts `topology` in place of the present one. Requests under way end on the old snapshot.
-    pub(crate) fn replace(&self, topology: Topology, endpoints: Vec<E>) -> (Movement, Event) {
+    ///
+    /// Ejected nodes that stay, stay ejected, unless the new policy ejects none or would have none left.
+    pub(crate) fn replace(
+        &self,
+        topology: Topology,
+        endpoints: Vec<E>,
+        now: Instant,
+    ) -> (Movement, Vec<Event>) {
         let router = topology.router();
         let mut control = self.control.lock();
         let old = Arc::clone(&control.snapshot);
@@ -257,11 +264,17 @@ impl<E: PartialEq> SharedTopology<E> {
             .collect();
         let mode = topology.eject_policy().mode();
         let none_is_live = health.iter().all(|health| !health.is_live());
+        let mut reinstated = Vec::new();
         if mode == EjectMode::Off || (mode.moves_keys() && none_is_live) {
-            health.fill_with(NodeHealth::new);
+            for (member, health) in members.iter().zip(&mut health) {
+                if let Some(after) = std::mem::replace(health, NodeHealth::new()).out_for(now) {
+                    member.epoch.fetch_add(1, Relaxed);
+                    reinstated.push(Event::Reinstated { node: Arc::clone(&member.name), after });
+                }
+            }
         }
         let movement = Movement::between(&old.router, &router);
-        let event = Event::TopologyChanged {
+        let changed = Event::TopologyChanged {
             added: names_missing_in(&old.members, &members),
             removed: names_missing_in(&members, &old.members),
             movement: movement.clone(),
@@ -269,7 +282,7 @@ impl<E: PartialEq> SharedTopology<E> {
         control.health = health;
         control.snapshot = Arc::new(Snapshot { generation: old.generation, router, members });
         self.publish(&mut control);
-        (movement, event)
+        (movement, std::iter::once(changed).chain(reinstated).collect())
     }
 
     pub(crate) fn metrics(&self) -> Vec<NodeMetrics> {

@@ -148,6 +148,14 @@ impl Reply for Value {
     fn equals(&self, other: &Self) -> bool {
         self == other
     }
+
+    fn as_bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::BulkString(bytes) => Some(bytes),
+            Self::SimpleString(text) => Some(text.as_bytes()),
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]

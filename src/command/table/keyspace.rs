@@ -20,7 +20,10 @@ pub(super) const ROWS: &[Row] = &[
     ("FLUSHDB", FLUSH),
     ("KEYS", CommandRule::all_nodes(Gather::Concat).read_only()),
     // MIGRATE host port key|"" db timeout …
-    ("MIGRATE", CommandRule::key(3).found_by(Finder::Migrate).blocking(Blocking::Milliseconds(5))),
+    (
+        "MIGRATE",
+        CommandRule::key(3).found_by(Finder::Migrate).blocking(Blocking::TransferMilliseconds(5)),
+    ),
     ("MOVE", WRITE),
     ("OBJECT", WRITE_SECOND),
     ("OBJECT ENCODING", READ_SECOND),

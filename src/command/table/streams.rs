@@ -8,7 +8,7 @@ use crate::command::rule::Finder;
 const fn read(from: u8) -> CommandRule {
     CommandRule::keys(KeySpec::first_half_after("STREAMS", from))
         .found_by(Finder::Streams)
-        .blocking(Blocking::MillisecondsAfter("BLOCK"))
+        .blocking(Blocking::StreamBlock)
 }
 
 pub(super) const ROWS: &[Row] = &[

@@ -58,6 +58,13 @@ impl Reply for Toy {
     fn equals(&self, other: &Self) -> bool {
         self == other
     }
+
+    fn as_bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::String(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
 }
 
 fn text(text: &str) -> Toy {

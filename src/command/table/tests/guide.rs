@@ -182,6 +182,7 @@ fn waiting(time: Blocking) -> String {
         Blocking::LastSeconds => "the seconds of the last argument".to_string(),
         Blocking::Seconds(place) => format!("the seconds of argument {place}"),
         Blocking::Milliseconds(place) => format!("the milliseconds of argument {place}"),
-        Blocking::MillisecondsAfter(word) => format!("the milliseconds behind `{word}`"),
+        Blocking::TransferMilliseconds(place) => format!("the milliseconds of argument {place}"),
+        Blocking::StreamBlock => "the milliseconds behind `BLOCK`".into(),
     }
 }
