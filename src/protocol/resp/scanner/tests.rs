@@ -110,6 +110,7 @@ fn what_is_no_reply_is_refused() {
         (b"$x\r\n", BrokenFrame::Length),
         (b"$\r\n", BrokenFrame::Length),
         (b"$-\r\n", BrokenFrame::Length),
+        (b"*-0\r\n", BrokenFrame::Length),
         (b"*9999999999999999999\r\n", BrokenFrame::Length),
         (b"$1\r\nabc", BrokenFrame::StringEnd),
         (b"$999999999999\r\n", BrokenFrame::StringTooLong),
