@@ -223,18 +223,20 @@ fn values_of_other_nodes_arrive_while_one_hangs() {
 fn a_write_to_one_node_that_does_not_read_does_not_hold_the_others_up() {
     let node = FakeNode::start(|_| vec![Step::Send(b"+OK\r\n".to_vec()), Step::Hang]);
     let other = FakeNode::start(|_| reply("+OK\r\n"));
-    let client = builder([node.url(), other.url()]).build().unwrap();
+    // The other one is busy for a while with what it gets.
+    let limit = 4 * DEADLINE;
+    let client = builder([node.url(), other.url()]).timeout(limit).build().unwrap();
     let mut connection = client.get_connection().unwrap();
     // From now on the node reads nothing.
     let () = connection.set(key_of(&client, "n0"), "x").unwrap();
-    let value = "x".repeat(4 << 20);
+    let (large, small) = ("x".repeat(4 << 20), "x".repeat(1 << 19));
     let keys: Vec<_> =
         keys_of(&client, "n0").take(2).chain(keys_of(&client, "n1").take(2)).collect();
     let mut command = redis::cmd("MSET");
-    for key in &keys {
-        command.arg(key).arg(&value);
+    for (key, value) in keys.iter().zip([&large, &large, &small, &small]) {
+        command.arg(key).arg(value);
     }
-    let error = in_time(DEADLINE, || failure(command.query::<()>(&mut connection)));
+    let error = in_time(limit, || failure(command.query::<()>(&mut connection)));
     assert_eq!((error.kind(), error.node()), (ShardErrorKind::Deadline, Some("n0")));
     assert_eq!(error.keys(), [keys[0].as_bytes(), keys[1].as_bytes()]);
     assert_eq!(error.completed_nodes().collect::<Vec<_>>(), ["n1"]);
