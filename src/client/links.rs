@@ -522,6 +522,7 @@ fn forward(sender: Option<&Sender<PushInfo>>, push: Value) {
 
 fn incident(error: &WireError, phase: Phase, patience: Patience) -> Incident {
     match error {
+        WireError::Deadline if patience.limit == Some(Duration::ZERO) => Incident::NoTime,
         WireError::Deadline if patience.is_blocking && phase == Phase::Talking => {
             Incident::BlockingTimeout
         }
