@@ -172,6 +172,9 @@ impl Pool {
         if self.ejects() {
             let ejected = |state| state != NodeState::Live;
             within(8 * LIMIT, "the node is ejected", || ejected(self.state(node)));
+        } else {
+            let key = self.samples[node][0].clone();
+            within(8 * LIMIT, "the node fails", || self.connection.get::<_, ()>(&key).is_err());
         }
         let client = self.scene.client.clone();
         for (home, keys) in self.samples.iter().enumerate() {
