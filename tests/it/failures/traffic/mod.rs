@@ -4,6 +4,7 @@
 mod model;
 mod requests;
 mod scene;
+mod witness;
 mod worker;
 
 use std::sync::Arc;
@@ -164,7 +165,6 @@ impl Pool {
 
     fn restart(&mut self, node: usize) {
         self.servers[node].restart();
-        self.scene.note_process(node, self.servers[node].process().pid());
     }
 
     /// Looks at a node that is in trouble, until that has been noticed and a little longer.
