@@ -65,6 +65,8 @@ pub struct ShardedConnection {
     pub(super) flights: VecDeque<Flight>,
     read_timeout: Timeout,
     write_timeout: Timeout,
+    /// When the whole must be over of which the present request is a part.
+    pub(super) until: Deadline,
     database: i64,
     /// Counts the requests that may start at any node.
     pub(super) turn: u64,
@@ -120,6 +122,7 @@ impl ShardedConnection {
             flights: VecDeque::new(),
             read_timeout,
             write_timeout: Timeout::default(),
+            until: Deadline::NEVER,
             database,
             turn,
         }
@@ -303,6 +306,10 @@ impl ShardedConnection {
             (Some(read), Some(write)) => Some(read.min(write)),
             (read, write) => read.or(write),
         };
+        if self.until.at().is_some() {
+            let limit = self.until.left(clock::now());
+            return Patience { limit, is_blocking: false };
+        }
         Patience { limit, is_blocking: false }
     }
 

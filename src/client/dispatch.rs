@@ -7,6 +7,8 @@ use redis::Cmd;
 use redis::RedisResult;
 use redis::Value;
 
+use super::clock;
+use super::clock::Deadline;
 use super::clock::Patience;
 use super::connection::ShardedConnection;
 use super::connection::empty_command;
@@ -294,7 +296,9 @@ impl ShardedConnection {
     ) -> RedisResult<Value> {
         let nodes: Vec<_> = self.router().live_nodes().collect();
         let start = self.next_turn(nodes.len());
+        let deadline = Deadline::after(clock::now(), patience.limit);
         for offset in 0..nodes.len() {
+            let patience = Patience { limit: deadline.left(clock::now()), ..patience };
             let node = vec![nodes[(start + offset) % nodes.len()]];
             match self.execute_on(node, Joining::Only, args, rule, source, patience)? {
                 Value::Nil => {}

@@ -1,6 +1,7 @@
 //! Why a node did not answer, for its health and for the caller.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use redis::ErrorKind;
 use redis::RedisError;
@@ -55,6 +56,7 @@ pub(crate) enum Phase {
 /// What it is for the health of the node.
 pub(super) fn incident(error: &WireError, phase: Phase, patience: Patience) -> Incident {
     match error {
+        WireError::Deadline if patience.limit == Some(Duration::ZERO) => Incident::NoTime,
         WireError::Deadline if patience.is_blocking && phase == Phase::Talking => {
             Incident::BlockingTimeout
         }

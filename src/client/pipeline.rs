@@ -5,6 +5,8 @@ use std::ops::Range;
 use redis::RedisResult;
 use redis::Value;
 
+use super::clock;
+use super::clock::Deadline;
 use super::clock::Patience;
 use super::connection::ShardedConnection;
 use super::connection::empty_command;
@@ -166,6 +168,13 @@ impl ShardedConnection {
     /// Commands whose effect the next one may depend on. All are carried out, even behind one that failed:
     /// the `EXEC` behind it must not stay away.
     fn execute_one_by_one(&mut self, batch: &Batch<'_>) -> RedisResult<Vec<Value>> {
+        self.until = Deadline::after(clock::now(), batch.patience.limit);
+        let replies = self.execute_each(batch);
+        self.until = Deadline::NEVER;
+        replies
+    }
+
+    fn execute_each(&mut self, batch: &Batch<'_>) -> RedisResult<Vec<Value>> {
         let mut replies = Vec::with_capacity(batch.commands.len());
         let mut failed = None;
         for command in &batch.commands {

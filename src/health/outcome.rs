@@ -11,6 +11,8 @@ pub(crate) enum Incident {
     BrokenReply,
     /// The node refused the handshake (password, protocol version or database).
     Handshake,
+    /// The deadline had passed before the node was asked.
+    NoTime,
     /// The deadline passed that a blocking command set itself.
     BlockingTimeout,
 }
@@ -34,7 +36,7 @@ impl Incident {
         match self {
             Self::Reply => Outcome::Answered,
             Self::Io | Self::BrokenReply | Self::Handshake => Outcome::Failed,
-            Self::BlockingTimeout => Outcome::Unknown,
+            Self::NoTime | Self::BlockingTimeout => Outcome::Unknown,
         }
     }
 }

@@ -14,7 +14,10 @@ use redis::Value;
 use rustix::process::Pid;
 use rustix::process::Signal;
 use rustix::process::kill_process;
+use shardwright::ConnectMode;
+use shardwright::EjectPolicy;
 use shardwright::NodeConfig;
+use shardwright::NodeState;
 use shardwright::ShardErrorKind;
 use shardwright::ShardedClient;
 use shardwright::ShardedConnection;
@@ -223,21 +226,65 @@ fn values_of_other_nodes_arrive_while_one_hangs() {
 fn a_write_to_one_node_that_does_not_read_does_not_hold_the_others_up() {
     let node = FakeNode::start(|_| vec![Step::Send(b"+OK\r\n".to_vec()), Step::Hang]);
     let other = FakeNode::start(|_| reply("+OK\r\n"));
-    let client = builder([node.url(), other.url()]).build().unwrap();
+    // The other one is busy for a while with what it gets.
+    let limit = 4 * DEADLINE;
+    let client = builder([node.url(), other.url()]).timeout(limit).build().unwrap();
     let mut connection = client.get_connection().unwrap();
     // From now on the node reads nothing.
     let () = connection.set(key_of(&client, "n0"), "x").unwrap();
-    let value = "x".repeat(4 << 20);
+    let (large, small) = ("x".repeat(4 << 20), "x".repeat(1 << 19));
     let keys: Vec<_> =
         keys_of(&client, "n0").take(2).chain(keys_of(&client, "n1").take(2)).collect();
     let mut command = redis::cmd("MSET");
-    for key in &keys {
-        command.arg(key).arg(&value);
+    for (key, value) in keys.iter().zip([&large, &large, &small, &small]) {
+        command.arg(key).arg(value);
     }
-    let error = in_time(DEADLINE, || failure(command.query::<()>(&mut connection)));
+    let error = in_time(limit, || failure(command.query::<()>(&mut connection)));
     assert_eq!((error.kind(), error.node()), (ShardErrorKind::Deadline, Some("n0")));
     assert_eq!(error.keys(), [keys[0].as_bytes(), keys[1].as_bytes()]);
     assert_eq!(error.completed_nodes().collect::<Vec<_>>(), ["n1"]);
+}
+
+#[test]
+fn what_is_asked_step_by_step_has_one_deadline() {
+    let slow = |bytes: &'static str| {
+        FakeNode::start(move |_| vec![Step::Wait(DEADLINE * 2 / 5), Step::Send(bytes.into())])
+    };
+    // Node after node, until one has a key.
+    let nodes = [(); 5].map(|()| slow("$-1\r\n"));
+    let client = builder(nodes.iter().map(FakeNode::url)).build().unwrap();
+    let mut connection = client.get_connection().unwrap();
+    let random_key = || redis::cmd("RANDOMKEY").exec(&mut connection);
+    assert_eq!(failure_kind(in_time(DEADLINE, random_key)), ShardErrorKind::Deadline);
+    // Commands that are not sent together, because one tells where the next one goes.
+    let node = slow("*2\r\n$1\r\n0\r\n*0\r\n");
+    let client = builder([node.url()]).build().unwrap();
+    let mut connection = client.get_connection().unwrap();
+    let mut pipeline = redis::pipe();
+    for _ in 0..5 {
+        pipeline.cmd("SCAN").arg(0);
+    }
+    let result = in_time(DEADLINE, || pipeline.exec(&mut connection));
+    assert_eq!(failure_kind(result), ShardErrorKind::Deadline);
+    // The next request has its own time.
+    redis::cmd("SCAN").arg(0).exec(&mut connection).unwrap();
+}
+
+#[test]
+fn a_node_that_was_left_no_time_is_not_to_blame() {
+    let nodes = [FakeNode::start(|_| vec![Step::Hang]), FakeNode::start(|_| reply("$1\r\nx\r\n"))];
+    for mode in [ConnectMode::All, ConnectMode::Lazy] {
+        let policy = EjectPolicy::fail_fast().failure_limit(1);
+        let builder = builder(nodes.iter().map(FakeNode::url)).connect_mode(mode).eject(policy);
+        let client = builder.build().unwrap();
+        let mut connection = client.get_connection().unwrap();
+        // The scan begins at the first node, and the other one is asked behind it.
+        let pipeline = redis::pipe().cmd("SCAN").arg(0).get(key_of(&client, "n1")).to_owned();
+        let error = in_time(DEADLINE, || failure(pipeline.exec(&mut connection)));
+        assert_eq!((error.kind(), error.node()), (ShardErrorKind::Deadline, Some("n0")));
+        let states = client.node_states().into_iter().map(|(_, state)| state);
+        assert_eq!(states.collect::<Vec<_>>(), [NodeState::Ejected, NodeState::Live]);
+    }
 }
 
 #[test]

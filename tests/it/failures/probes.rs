@@ -25,7 +25,7 @@ use crate::support::fake_node::bulk;
 use crate::support::fake_node::reply;
 use crate::support::stopwatch::pause;
 
-const LIMIT: Duration = Duration::from_millis(50);
+const LIMIT: Duration = Duration::from_millis(200);
 const RETRY: Duration = Duration::from_millis(40);
 const LONGEST: Duration = Duration::from_millis(160);
 

@@ -110,16 +110,7 @@ fn keep_watch() {
 
 /// How long this thread has been ready to run and did not.
 fn time_waited() -> Duration {
-    time_waited_in("/proc/thread-self/schedstat")
-}
-
-/// How long the main thread of a process has been ready to run and did not.
-pub fn time_waited_by(pid: u32) -> Duration {
-    time_waited_in(&format!("/proc/{pid}/schedstat"))
-}
-
-fn time_waited_in(path: &str) -> Duration {
-    let text = fs::read_to_string(path).unwrap_or_default();
+    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let nanoseconds = text.split(' ').nth(1).and_then(|number| number.parse().ok());
     Duration::from_nanos(nanoseconds.unwrap_or(0))
 }

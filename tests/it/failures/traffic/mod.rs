@@ -4,6 +4,7 @@
 mod model;
 mod requests;
 mod scene;
+mod witness;
 mod worker;
 
 use std::sync::Arc;
@@ -164,7 +165,6 @@ impl Pool {
 
     fn restart(&mut self, node: usize) {
         self.servers[node].restart();
-        self.scene.note_process(node, self.servers[node].process().pid());
     }
 
     /// Looks at a node that is in trouble, until that has been noticed and a little longer.
@@ -172,6 +172,9 @@ impl Pool {
         if self.ejects() {
             let ejected = |state| state != NodeState::Live;
             within(8 * LIMIT, "the node is ejected", || ejected(self.state(node)));
+        } else {
+            let key = self.samples[node][0].clone();
+            within(8 * LIMIT, "the node fails", || self.connection.get::<_, ()>(&key).is_err());
         }
         let client = self.scene.client.clone();
         for (home, keys) in self.samples.iter().enumerate() {

@@ -4,7 +4,6 @@ use std::array;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -17,8 +16,8 @@ use shardwright::Router;
 use shardwright::ShardedClient;
 
 use super::super::builder;
+use super::witness::Witness;
 use crate::support::redis_server::RedisServer;
-use crate::support::stopwatch::time_waited_by;
 
 pub const NODES: usize = 4;
 /// The deadline of every request.
@@ -38,7 +37,7 @@ pub struct Scene {
     troubles: Mutex<Vec<Trouble>>,
     /// How often each node has lost its data, and a little: raised before it does and after.
     losses: [AtomicU64; NODES],
-    pids: [AtomicU32; NODES],
+    witnesses: Vec<Arc<Witness>>,
 }
 
 /// A node in trouble: its requests may fail.
@@ -68,7 +67,6 @@ impl Scene {
             .listener(move |event| listening.lock().unwrap().push(event.clone()))
             .build()
             .unwrap();
-        let pids = array::from_fn(|node| AtomicU32::new(servers[node].process().pid()));
         Self {
             home: client.router(),
             client,
@@ -77,7 +75,7 @@ impl Scene {
             is_over: AtomicBool::new(false),
             troubles: Mutex::default(),
             losses: array::from_fn(|_| AtomicU64::new(0)),
-            pids,
+            witnesses: servers.iter().map(Witness::of).collect(),
         }
     }
 
@@ -121,13 +119,9 @@ impl Scene {
         array::from_fn(|node| self.losses[node].load(SeqCst))
     }
 
-    pub fn note_process(&self, node: usize, pid: u32) {
-        self.pids[node].store(pid, SeqCst);
-    }
-
-    /// How long each server has been ready to run and did not.
-    pub fn waited(&self) -> [Duration; NODES] {
-        array::from_fn(|node| time_waited_by(self.pids[node].load(SeqCst)))
+    /// For how long between `start` and `end` the server of `node` was slow.
+    pub fn slowness(&self, node: usize, start: Instant, end: Instant) -> Duration {
+        self.witnesses[node].slowness(start, end)
     }
 }
 

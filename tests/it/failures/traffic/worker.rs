@@ -21,7 +21,6 @@ use super::model::Key;
 use super::model::Sight;
 use super::scene::LIMIT;
 use super::scene::Losses;
-use super::scene::NODES;
 use super::scene::Scene;
 use super::scene::number;
 use crate::support::stopwatch::TOLERANCE;
@@ -221,13 +220,12 @@ impl Worker {
         &mut self,
         request: impl FnOnce(&mut dyn ConnectionLike) -> RedisResult<T>,
     ) -> Result<T, Failed> {
-        let waited = self.scene.waited();
         let connection: &mut dyn ConnectionLike = match &mut self.way {
             Way::Connection(connection) => &mut **connection,
             Way::Client(client) => &mut **client,
         };
         let (result, took) = timed(|| request(connection));
-        self.conclude(result, took, took.start, waited)
+        self.conclude(result, took, took.start)
     }
 
     /// As [`call`](Self::call), of a request that began at `since`.
@@ -236,10 +234,9 @@ impl Worker {
         since: Instant,
         request: impl FnOnce(&mut ShardedConnection) -> RedisResult<T>,
     ) -> Result<T, Failed> {
-        let waited = self.scene.waited();
         let Way::Connection(connection) = &mut self.way else { unreachable!("it has one") };
         let (result, took) = timed(|| request(connection));
-        self.conclude(result, took, since, waited)
+        self.conclude(result, took, since)
     }
 
     fn conclude<T>(
@@ -247,7 +244,6 @@ impl Worker {
         result: RedisResult<T>,
         took: Took,
         since: Instant,
-        waited: [Duration; NODES],
     ) -> Result<T, Failed> {
         self.report.calls += 1;
         self.report.longest = self.report.longest.max(took.wall());
@@ -258,7 +254,7 @@ impl Worker {
         }
         result.map_err(|error| {
             self.report.failed += 1;
-            self.judge_error(&error, took, since, waited)
+            self.judge_error(&error, took, since)
         })
     }
 
@@ -267,7 +263,6 @@ impl Worker {
         error: &RedisError,
         took: Took,
         since: Instant,
-        waited: [Duration; NODES],
     ) -> Option<ShardError> {
         let Some(ours) = ShardError::of(error) else {
             self.wrong(format!("an error of a server: {error:?}"));
@@ -278,8 +273,9 @@ impl Worker {
         let judged = match ours.kind() {
             ShardErrorKind::Node | ShardErrorKind::Deadline if is_troubled => Ok(()),
             ShardErrorKind::Deadline => {
-                let served = self.scene.waited()[node.unwrap_or(0)] - waited[node.unwrap_or(0)];
-                let taken = took.waited.max(took.standstill()) + served;
+                let node = node.unwrap_or(0);
+                let slow = self.scene.slowness(node, took.start, took.end);
+                let taken = slow.max(took.waited).max(took.standstill());
                 self.report.starved += 1;
                 if taken > LIMIT / 3 { Ok(()) } else { Err("it is well") }
             }
