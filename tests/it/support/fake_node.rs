@@ -109,10 +109,6 @@ impl FakeNode {
         format!("redis://127.0.0.1:{}/", self.port)
     }
 
-    pub fn name(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
-    }
-
     /// How many connections there have been.
     pub fn connections(&self) -> usize {
         self.inner.streams.lock().unwrap().len()

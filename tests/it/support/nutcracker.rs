@@ -11,7 +11,6 @@ use super::start_on_free_port;
 /// A running nutcracker with one pool, or several.
 pub struct Nutcracker {
     _process: Process,
-    port: u16,
 }
 
 impl Nutcracker {
@@ -21,7 +20,7 @@ impl Nutcracker {
         if !is_installed("nutcracker") {
             return None;
         }
-        let (process, port) = start_on_free_port("nutcracker", |port| {
+        let (process, _) = start_on_free_port("nutcracker", |port| {
             let directory = scratch();
             fs::write(directory.join("nutcracker.yml"), config(port)).expect("scratch is writable");
             let mut command = Command::new("nutcracker");
@@ -29,11 +28,6 @@ impl Nutcracker {
             command.args(["-c", "nutcracker.yml", "-s", &stats, "-a", "127.0.0.1"]);
             Process::start(&mut command, directory)
         });
-        Some(Self { _process: process, port })
-    }
-
-    /// The port of the pool that was configured with it.
-    pub fn port(&self) -> u16 {
-        self.port
+        Some(Self { _process: process })
     }
 }
