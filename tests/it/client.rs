@@ -13,6 +13,7 @@ mod scripts;
 mod secured;
 mod sessions;
 mod split;
+mod swaps;
 #[cfg(any(feature = "tls-native-tls", feature = "tls-rustls"))]
 mod tls;
 mod watch;
