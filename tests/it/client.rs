@@ -12,6 +12,7 @@ mod scans;
 mod scripts;
 mod secured;
 mod sessions;
+mod settings;
 mod split;
 mod swaps;
 #[cfg(any(feature = "tls-native-tls", feature = "tls-rustls"))]
