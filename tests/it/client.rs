@@ -3,6 +3,7 @@
 mod atomic;
 mod channels;
 mod cross_shard;
+mod errors;
 mod fan_out;
 mod hatches;
 mod pool;
