@@ -18,4 +18,5 @@ mod split;
 mod swaps;
 #[cfg(any(feature = "tls-native-tls", feature = "tls-rustls"))]
 mod tls;
+mod types;
 mod watch;
