@@ -1,6 +1,9 @@
 //! What can be relied on of the public types, and that none of them shows a password.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
+use std::fs;
+use std::path::Path;
 
 use redis::ConnectionLike;
 use shardwright::Address;
@@ -38,6 +41,7 @@ use shardwright::Topology;
 use shardwright::Weight;
 
 use super::pool::say;
+use crate::support::golden;
 use crate::support::redis_server::RedisServer;
 
 fn shared<T: Send + Sync + Debug + ?Sized>() {}
@@ -96,6 +100,24 @@ fn a_connection_is_an_object_and_may_stand_behind_a_pointer() {
     let mut object: Box<dyn ConnectionLike> = Box::new(con);
     assert!(redis::cmd("SET").arg("key").arg(1).exec(&mut *object).is_ok());
     assert_eq!(redis::cmd("GET").arg("key").query(&mut *object), Ok(1));
+}
+
+#[test]
+fn no_method_of_ours_hides_a_command() {
+    // An inherent method wins over one of redis-rs's traits.
+    let commands = golden("commands/redis-rs-1.8.1.txt").unwrap().to_lowercase();
+    let commands: BTreeSet<_> =
+        commands.lines().map(|line| line.replace([' ', '.'], "_")).collect();
+    assert!(commands.contains("get") && commands.contains("client_id"), "{commands:?}");
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/client");
+    let mut methods = BTreeSet::new();
+    for file in ["connection.rs", "flight.rs", "node_connection.rs", "mod.rs", "tls.rs"] {
+        let text = fs::read_to_string(directory.join(file)).unwrap();
+        let names = text.lines().filter_map(|line| line.trim().strip_prefix("pub fn "));
+        methods.extend(names.map(|rest| rest.split(['(', '<']).next().unwrap().to_owned()));
+    }
+    assert!(methods.contains("on_node") && methods.contains("recv_response"), "{methods:?}");
+    assert_eq!(methods.intersection(&commands).collect::<Vec<_>>(), Vec::<&String>::new());
 }
 
 /// What no text may have in it: the password, or its bytes as numbers.
