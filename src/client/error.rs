@@ -96,13 +96,16 @@ fn spoken(error: &RedisError) -> Option<ShardError> {
     Some(read(kind, error.detail()?))
 }
 
-/// Out of an error that stood in the place of a reply.
+/// Out of an error that stood in the place of a reply, which in a pipeline is one of several.
 fn replied(error: &RedisError) -> Option<ShardError> {
-    let code = error.code()?;
-    let (kind, _) = CODES.iter().find(|(_, other)| *other == code)?;
-    let detail = error.detail()?;
-    // A server's own CROSSSLOT says something else.
-    (detail.starts_with("node '") || detail.starts_with("keys of '")).then(|| read(*kind, detail))
+    let errors = error.clone().into_server_errors()?;
+    errors.iter().find_map(|(_, error)| {
+        let (kind, _) = CODES.iter().find(|(_, code)| *code == error.code())?;
+        let detail = error.details()?;
+        // A server's own CROSSSLOT says something else.
+        let is_ours = detail.starts_with("node '") || detail.starts_with("keys of '");
+        is_ours.then(|| read(*kind, detail))
+    })
 }
 
 fn read(kind: ShardErrorKind, text: &str) -> ShardError {

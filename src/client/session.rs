@@ -1,6 +1,7 @@
 //! What the application set on a connection, replayed on every new link of it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use crate::command::SessionCommand;
 
@@ -8,7 +9,7 @@ use crate::command::SessionCommand;
 ///
 /// A sharded connection is many links, opened when needed and again after a failure; an application that
 /// said `SELECT 3` must not find itself in database 0 on one of them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Session {
     commands: BTreeMap<SessionCommand, Vec<u8>>,
 }
@@ -26,6 +27,13 @@ impl Session {
     /// What is replayed, in an order in which it works: protocol, password, database, the rest.
     pub(crate) fn commands(&self) -> impl Iterator<Item = &[u8]> {
         self.commands.values().map(Vec::as_slice)
+    }
+}
+
+/// The kinds only: one of the commands is the password.
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.commands.keys()).finish()
     }
 }
 

@@ -3,6 +3,7 @@
 mod atomic;
 mod channels;
 mod cross_shard;
+mod errors;
 mod fan_out;
 mod hatches;
 mod pool;
@@ -12,7 +13,10 @@ mod scans;
 mod scripts;
 mod secured;
 mod sessions;
+mod settings;
 mod split;
+mod swaps;
 #[cfg(any(feature = "tls-native-tls", feature = "tls-rustls"))]
 mod tls;
+mod types;
 mod watch;

@@ -232,7 +232,7 @@ fn a_dropped_subscription_leaves_nothing_behind() {
 
 #[test]
 fn a_subscription_to_a_node_that_hangs_ends_at_the_timeout() {
-    let timeout = Duration::from_millis(150);
+    let timeout = Duration::from_millis(500);
     let Some(pool) = Pool::start_with(2, |builder| builder.timeout(timeout)) else { return };
     let (mut con, mut publisher) = (pool.connection(), pool.connection());
     let channels = pool.keys();

@@ -1,5 +1,8 @@
 //! Unix sockets, and nodes that ask for passwords.
 
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+
 use redis::Commands;
 use redis::ErrorKind;
 use redis::RedisResult;
@@ -10,6 +13,7 @@ use shardwright::ShardedClient;
 use super::pool::ask;
 use super::pool::say;
 use super::pool::shard_error;
+use crate::support::eventually;
 use crate::support::redis_server::RedisServer;
 
 const SECRET: &str = "s3cr3t";
@@ -51,13 +55,20 @@ fn keys(client: &ShardedClient) -> [String; 2] {
     })
 }
 
+/// The path of the server's unix socket, which it opens after its port.
+fn socket(server: &RedisServer) -> PathBuf {
+    let path = server.socket();
+    eventually("the socket is open", || UnixStream::connect(&path).is_ok());
+    path
+}
+
 #[test]
 fn nodes_on_unix_sockets() {
     let Some(servers) = RedisServer::start_many(3) else { return };
     let urls = |scheme: &str, options: &str| {
         let urls = servers
             .iter()
-            .map(|server| format!("{scheme}://{}{options}", server.socket().to_str().unwrap()));
+            .map(|server| format!("{scheme}://{}{options}", socket(server).to_str().unwrap()));
         urls.collect::<Vec<_>>()
     };
     for (scheme, options) in [("unix", ""), ("redis+unix", "?db=0"), ("unix", "?protocol=resp3")] {
@@ -91,7 +102,7 @@ fn nodes_on_unix_sockets() {
 #[test]
 fn a_unix_socket_that_is_gone_is_named() {
     let Some(mut server) = RedisServer::start() else { return };
-    let path = server.socket();
+    let path = socket(&server);
     let client = ShardedClient::open(format!("unix://{}", path.display())).unwrap();
     let mut con = client.get_connection().unwrap();
     server.kill();

@@ -179,7 +179,7 @@ fn a_node_may_have_a_certificate_of_its_own() {
 #[test]
 fn a_node_that_hangs_costs_the_deadline_over_tls() {
     let Some(secured) = Secured::start(2) else { return };
-    let limit = Duration::from_millis(200);
+    let limit = Duration::from_millis(700);
     let client = secured.client().to_builder().timeout(limit).build().unwrap();
     let mut con = client.get_connection().unwrap();
     let keys: Vec<_> = (0..40).map(|number| format!("{number}:key")).collect();
