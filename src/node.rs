@@ -293,7 +293,9 @@ pub(crate) fn decimal(text: &str) -> Option<u32> {
 impl FromStr for Node {
     type Err = ShardError;
 
-    /// Reads `host:port:weight [name]` or `/path:weight [name]`.
+    /// Reads `host:port:weight [name]` or `/path:weight [name]`, the lines of a nutcracker.yml (nutcracker
+    /// 0.5.0 `nc_conf.c` `conf_add_server`): a port of 1 to 65535, a weight of 1 to 2147483647. Without a
+    /// name the node's name is `host:port` as written, or the host alone on port 11211.
     ///
     /// # Errors
     ///

@@ -41,12 +41,14 @@ impl Server {
             .stdout(Stdio::null())
             .spawn()
             .expect("redis-server starts");
-        let server = Self { process, port };
+        let mut server = Self { process, port };
         let start = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(start.elapsed() < PATIENCE, "redis-server does not listen on port {port}");
             std::thread::sleep(Duration::from_millis(5));
         }
+        let ended = server.process.try_wait().expect("its state can be asked for");
+        assert!(ended.is_none(), "another server has port {port}");
         server
     }
 

@@ -211,20 +211,31 @@ macro_rules! distribution_kinds {
 
 distribution_kinds! {
     /// Consistent hashing with about 160 points a node, nutcracker's default: nutcracker's ring to
-    /// the bit, and libmemcached's weighted one. One memory access or two a lookup, however many
-    /// nodes.
+    /// the bit (0.5.0 `nc_ketama.c` `ketama_update`), and libmemcached's weighted one.
+    ///
+    /// A node has `floor(weight / sum of weights * 160 / 4 * nodes + 1e-10)` MD5 digests, computed in
+    /// single precision, of `name-0`, `name-1` …, and each gives four points, little-endian. A hash belongs
+    /// to the first point not below it. A lookup costs one memory access or two up to some 3,000 nodes,
+    /// and a search among a few points beyond.
     #[default]
     Ketama = "ketama",
-    /// The hash modulo the sum of the weights. Even, but nearly every key moves when a node comes or
-    /// goes.
+    /// The hash modulo the sum of the weights (nutcracker 0.5.0 `nc_modula.c`): the nodes in order, each
+    /// as often as its weight. Even, but nearly every key moves when a node comes or goes.
     Modula = "modula",
-    /// A random node for every request, weights ignored: for nodes that all hold the same.
+    /// A random node for every request, weights ignored (nutcracker 0.5.0 `nc_random.c`): for nodes that
+    /// all hold the same. Each key of a request draws a node of its own, so a command with several keys
+    /// that cannot be split is refused now and then.
     Random = "random",
-    /// Highest random weight: even at any number of nodes, weights to the point, and only keys of
-    /// a node that comes or goes move. A lookup costs about 2 ns a node.
+    /// Highest random weight (Thaler and Ravishankar 1998): even at any number of nodes, weights to the
+    /// point, and only keys of a node that comes or goes move.
+    ///
+    /// A node's seed is the first 64 bits of the MD5 digest of its name, little-endian. It draws `u =
+    /// mix(seed ^ mix(hash))`, `mix` being SplitMix64's; the greatest draw owns the hash, and with unequal
+    /// weights the greatest `-weight / ln u`, `u` taken as a number between 0 and 1. A lookup looks at
+    /// every node.
     Rendezvous = "rendezvous",
-    /// Jump consistent hash (Lamping and Veach): even, no memory, but nodes may only be added and
-    /// removed at the end of the list.
+    /// Jump consistent hash (Lamping and Veach 2014) of the 32-bit hash, over as many slots as the weights
+    /// sum up to: even, no memory, but nodes may only be added and removed at the end of the list.
     Jump = "jump",
 }
 

@@ -89,7 +89,8 @@ impl CharSign {
 /// One list is the enum, the names in configuration files and the documentation.
 macro_rules! hash_kinds {
     ($($(#[$doc:meta])+ $variant:ident = $name:literal,)+) => {
-        /// The twelve hash functions of nutcracker, with their quirks.
+        /// The twelve hash functions of nutcracker 0.5.0 (`src/hashkit/`, a file a function), with their
+        /// quirks.
         ///
         /// `HashKind` is itself a [`HashFn`] with signed `char`s;
         /// [`with_char_sign`](Self::with_char_sign) makes the other one.

@@ -16,7 +16,9 @@ pub enum EjectMode {
     #[default]
     Off,
     /// The ring is built anew from the live nodes, as nutcracker does with `auto_eject_hosts: true`.
-    /// With unequal weights some keys of healthy nodes move too, and with `modula` nearly all.
+    /// Some keys of healthy nodes move too where weights are unequal, and with equal ones where the number
+    /// of live nodes passes one at which ketama rounds (25, 47, 50 …); with `modula` nearly all move, and
+    /// with `jump` if it was not the last node.
     Rebuild,
     /// The ring stays, and a key of the ejected node goes to the node that follows on it. No other
     /// key moves. Right for a cache.

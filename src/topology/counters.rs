@@ -19,7 +19,8 @@ pub struct NodeMetrics {
     pub state: NodeState,
     /// Requests sent, a fragment counting as one and so each command of a pipeline.
     pub requests: u64,
-    /// Requests that failed: I/O errors, deadlines, broken replies. A reply never is a failure.
+    /// Requests that failed: I/O errors, deadlines, broken replies; once a request, however many commands it
+    /// had. A reply never is a failure.
     pub failures: u64,
     /// Bytes written.
     pub bytes_sent: u64,

@@ -96,7 +96,8 @@ impl Topology {
     }
 
     /// The same topology with its nodes numbered in this order, instead of as the distribution wants
-    /// it ([`Distribution::node_order`]). With `modula` and `jump` keys move.
+    /// it ([`Distribution::node_order`]). With `modula` and `jump` keys move; with `ketama` those few do
+    /// for which two nodes have the same point.
     pub fn with_node_order(self, order: NodeOrder) -> Self {
         Self { node_order: Some(order), ..self }
     }

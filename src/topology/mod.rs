@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   Topology ──────────► SharedTopology ── current() ──► Arc<Snapshot>
-//!   what the user         the only lock of               nodes, members, Router:
-//!   described             the crate                      what one request sees
+//!   what the user         the lock around                nodes, members, Router:
+//!   described             what changes                   what one request sees
 //!                              ▲
 //!            observe(member, incident, now), set_topology(...), probes
 //! ```
