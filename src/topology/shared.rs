@@ -252,8 +252,14 @@ impl<E: PartialEq> SharedTopology<E> {
         now: Instant,
     ) -> (Movement, Vec<Event>) {
         let router = topology.router();
+        // Comparing large rings takes its time, in which requests that fail must not wait for the lock.
+        let before = self.current();
+        let mut movement = Movement::between(&before.router, &router);
         let mut control = self.control.lock();
         let old = Arc::clone(&control.snapshot);
+        if !Arc::ptr_eq(&before.members, &old.members) {
+            movement = Movement::between(&old.router, &router);
+        }
         let members = join(&topology, endpoints, &old.members, &mut control.next_member);
         let mut health: Vec<_> = members
             .iter()
@@ -273,7 +279,6 @@ impl<E: PartialEq> SharedTopology<E> {
                 }
             }
         }
-        let movement = Movement::between(&old.router, &router);
         let changed = Event::TopologyChanged {
             added: names_missing_in(&old.members, &members),
             removed: names_missing_in(&members, &old.members),
