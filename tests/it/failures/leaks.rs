@@ -4,7 +4,6 @@ use std::fs;
 use std::time::Duration;
 
 use redis::Commands;
-use shardwright::ConnectMode;
 use shardwright::EjectPolicy;
 use shardwright::NodeState;
 use shardwright::ShardedClient;
@@ -171,7 +170,11 @@ fn a_thread_that_dials_ends_although_the_node_hangs() {
         server.process().stop();
         let before = holdings();
         let url = server.url().replace("redis://", "rediss://");
-        let client = builder([url]).timeout(LIMIT).connect_mode(ConnectMode::Lazy).build().unwrap();
+        let client = builder([url])
+            .timeout(LIMIT)
+            .connect_mode(shardwright::ConnectMode::Lazy)
+            .build()
+            .unwrap();
         for _ in 0..10 {
             client.clone().get::<_, ()>("key").unwrap_err();
         }
