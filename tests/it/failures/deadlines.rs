@@ -310,3 +310,22 @@ fn signals_do_not_put_the_deadline_off() {
     }
     own_process::judge(NAME, &child.wait_with_output().unwrap());
 }
+
+#[test]
+fn several_slow_nodes_cost_the_slowest_and_not_the_sum() {
+    // One after the other they would take twice the deadline.
+    let slow = || {
+        FakeNode::start(|request| {
+            let keys = request.args.len() - 1;
+            let values = bulk("x").repeat(keys);
+            let reply = [format!("*{keys}\r\n").as_bytes(), &values].concat();
+            vec![Step::Wait(DEADLINE / 2), Step::Send(reply)]
+        })
+    };
+    let nodes: Vec<_> = (0..4).map(|_| slow()).collect();
+    let client = builder(nodes.iter().map(FakeNode::url)).build().unwrap();
+    let keys: Vec<_> = (0..4).map(|node| key_of(&client, &format!("n{node}"))).collect();
+    let mut connection = client.get_connection().unwrap();
+    assert_eq!(connection.mget::<_, Vec<String>>(&keys).unwrap(), ["x"; 4]);
+    assert!(nodes.iter().all(|node| node.lines().len() == 1), "each was asked once");
+}
