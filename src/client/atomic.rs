@@ -12,6 +12,7 @@ use super::dispatch::commands;
 use super::dispatch::refused;
 use super::transaction::Place;
 use super::transaction::Transaction;
+use super::transaction::is_end_of_exec;
 use crate::command::FanOut;
 use crate::command::Special;
 use crate::command::TransactionCommand;
@@ -52,6 +53,9 @@ impl ShardedConnection {
         let mut buffer = self.links.buffer();
         buffer.extend_from_slice(bytes);
         let replies = self.ask_transaction(node, buffer, commands.len(), is_pinned)?;
+        if !replies.last().is_some_and(is_end_of_exec) {
+            self.links.close(node);
+        }
         executed(replies, offset)
     }
 

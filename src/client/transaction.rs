@@ -107,6 +107,16 @@ fn queued() -> Value {
     Value::SimpleString("QUEUED".into())
 }
 
+/// Whether `reply`, one to an `EXEC`, says that the node has no transaction any more. Behind another error
+/// (`-OOM`, `-NOPERM`) the `MULTI` may be open still, and what follows would be queued.
+pub(super) fn is_end_of_exec(reply: &Value) -> bool {
+    match reply {
+        Value::Array(_) | Value::Nil => true,
+        Value::ServerError(error) => error.code() == "EXECABORT",
+        _ => false,
+    }
+}
+
 fn lost() -> ShardError {
     ShardError::new(
         ShardErrorKind::TransactionLost,
@@ -210,7 +220,12 @@ impl ShardedConnection {
         self.transaction.is_lost = false;
         match pin.and_then(|pin| self.node_of(&pin)) {
             Some(node) => {
-                Ok(self.links.ask_one(node, source.packed().into_owned(), self.patience())?)
+                let bytes = source.packed().into_owned();
+                let reply = self.links.ask_one(node, bytes, self.patience())?;
+                if reply != Value::Okay {
+                    self.links.close(node);
+                }
+                Ok(reply)
             }
             None => Ok(Value::Okay),
         }
@@ -375,7 +390,11 @@ impl ShardedConnection {
         };
         let replies = self.send_queued(node, Some(&packed(b"EXEC")));
         self.transaction = Transaction::default();
-        Ok(replies?.pop().unwrap_or(Value::Nil))
+        let reply = replies?.pop().unwrap_or(Value::Nil);
+        if !is_end_of_exec(&reply) {
+            self.links.close(node);
+        }
+        Ok(reply)
     }
 
     fn discard(&mut self) -> Value {
@@ -413,7 +432,8 @@ impl ShardedConnection {
         self.transaction = Transaction::default();
         if let Some(node) = node {
             let bytes = packed(if is_sent { b"DISCARD" } else { b"UNWATCH" });
-            if self.links.ask_one(node, bytes, self.patience()).is_err() {
+            // One that may not say so (ACL) is made to forget by hanging up.
+            if !matches!(self.links.ask_one(node, bytes, self.patience()), Ok(Value::Okay)) {
                 self.links.close(node);
             }
         }

@@ -7,6 +7,7 @@ mod errors;
 mod fan_out;
 mod hatches;
 mod pool;
+mod refused_transactions;
 mod requests;
 mod resp3;
 mod scans;
