@@ -6,6 +6,7 @@ mod cross_shard;
 mod errors;
 mod fan_out;
 mod hatches;
+mod one_node;
 mod pool;
 mod refused_transactions;
 mod requests;

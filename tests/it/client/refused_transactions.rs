@@ -65,7 +65,12 @@ fn an_exec_that_is_refused_leaves_no_multi_open() {
         assert_eq!(say(con, "SET k 1"), "QUEUED");
         assert!(say(con, "EXEC").starts_with("OOM"));
     };
-    for transaction in [&atomic as &dyn Fn(&mut ShardedConnection), &one_by_one] {
+    let on_node = |con: &mut ShardedConnection| {
+        let name = con.nodes()[0].name().to_owned();
+        con.on_node(&name, |node| redis::pipe().atomic().set("k", 1).query::<Value>(node))
+            .unwrap_err();
+    };
+    for transaction in [&atomic as &dyn Fn(&mut ShardedConnection), &one_by_one, &on_node] {
         let mut con = client.get_connection().unwrap();
         transaction(&mut con);
         assert_eq!(say(&mut con, "GET k"), "told", "on a new connection");
