@@ -84,7 +84,7 @@ impl ShardedConnection {
         let reply = self.join(Joining::Nodes(Gather::First), parts, args, &rule);
         let is_done = unchanged.is_empty() && reply.as_ref().is_ok_and(|reply| !is_error(reply));
         if is_done {
-            self.links.session_mut().remember(kind, &bytes);
+            self.links.session_mut().remember(kind, args);
         }
         if !is_done || kind == SessionCommand::Reset {
             // Some have changed and others not, or they have forgotten the password of the URL too: a new

@@ -82,10 +82,10 @@ pub(crate) enum LocalReply {
 /// earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum SessionCommand {
-    /// `HELLO`.
-    Hello,
     /// `AUTH`.
     Auth,
+    /// `HELLO`.
+    Hello,
     /// `SELECT`.
     Select,
     /// `CLIENT SETNAME`.

@@ -212,3 +212,42 @@ fn nodes_may_have_databases_of_their_own() {
     assert_eq!((lines(&pool, "db=1"), lines(&pool, "db=2")), (vec![1, 0], vec![0, 1]));
     assert_eq!(con.get_db(), 1, "the first node's");
 }
+
+#[test]
+fn what_hello_says_takes_the_place_of_what_was_said_before() {
+    let Some(pool) = Pool::start(2) else { return };
+    for server in 0..2 {
+        for user in ["alice", "bob"] {
+            let line = format!("ACL SETUSER {user} on >p ~* &* +@all");
+            assert_eq!(say(&mut pool.direct(server), &line), "OK");
+        }
+    }
+    let renew = |con: &mut shardwright::ShardedConnection| {
+        let state = |con: &mut _| {
+            let map = matches!(ask(con, "CONFIG GET port"), Ok(Value::Map(_)));
+            (say(con, "ACL WHOAMI"), say(con, "CLIENT GETNAME"), map)
+        };
+        touch(&pool, con);
+        let before = state(con);
+        for server in 0..2 {
+            pool.disconnect_all(server);
+        }
+        touch(&pool, con);
+        assert_eq!(state(con), before);
+        before
+    };
+    let mut con = pool.connection();
+    let expect = |user: &str, name: &str, map| (user.to_owned(), name.to_owned(), map);
+    for (line, expected) in [
+        ("AUTH alice p", expect("alice", "nil", false)),
+        ("CLIENT SETNAME a", expect("alice", "a", false)),
+        ("HELLO 3 SETNAME b AUTH bob p", expect("bob", "b", true)),
+        ("HELLO", expect("bob", "b", true)),
+        ("CLIENT SETNAME c", expect("bob", "c", true)),
+        ("HELLO 2 AUTH alice p", expect("alice", "c", false)),
+        ("HELLO 3", expect("alice", "c", true)),
+    ] {
+        ask(&mut con, line).unwrap();
+        assert_eq!(renew(&mut con), expected, "{line}");
+    }
+}
