@@ -165,8 +165,9 @@ impl ShardedConnection {
         Ok(Way::Nowhere(Box::new(failure)))
     }
 
-    /// Commands whose effect the next one may depend on. All are carried out, even behind one that failed:
-    /// the `EXEC` behind it must not stay away.
+    /// Commands whose effect the next one may depend on. All are carried out, even behind one that failed,
+    /// because the `EXEC` behind it must not stay away; but none behind a `SELECT` or an `AUTH` that failed,
+    /// which was meant for another database, or another user.
     fn execute_one_by_one(&mut self, batch: &Batch<'_>) -> RedisResult<Vec<Value>> {
         self.until = Deadline::after(clock::now(), batch.patience.limit);
         let replies = self.execute_each(batch);
@@ -182,10 +183,18 @@ impl ShardedConnection {
             match self.execute_args(args, Source::Packed(command.bytes)) {
                 Ok(reply) => replies.push(reply),
                 Err(error) => {
-                    if command.rule.fan_out() == WATCH {
-                        self.transaction.lose();
+                    let error = failed.take().unwrap_or(error);
+                    match command.rule.fan_out() {
+                        WATCH => self.transaction.lose(),
+                        FanOut::Special(Special::Session(_)) => {
+                            if self.transaction.is_open() {
+                                self.end_transaction();
+                            }
+                            return Err(error);
+                        }
+                        _ => {}
                     }
-                    failed = failed.or(Some(error));
+                    failed = Some(error);
                 }
             }
         }

@@ -81,7 +81,11 @@ impl ShardedConnection {
         let (unchanged, changed): (Vec<_>, Vec<_>) =
             nodes.into_iter().partition(|node| kind != SessionCommand::Hello && has_refused(node));
         let rule = CommandRule::all_nodes(Gather::First);
+        // What was not set everywhere is not set: an error in the place of the reply would not keep a
+        // pipeline from going on.
+        let failed = parts.iter().find_map(|part| part.as_ref().err().cloned());
         let reply = self.join(Joining::Nodes(Gather::First), parts, args, &rule);
+        let reply = reply.and_then(|reply| failed.map_or(Ok(reply), |failure| Err(failure.into())));
         let is_done = unchanged.is_empty() && reply.as_ref().is_ok_and(|reply| !is_error(reply));
         if is_done {
             self.links.session_mut().remember(kind, args);

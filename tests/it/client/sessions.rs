@@ -251,3 +251,46 @@ fn what_hello_says_takes_the_place_of_what_was_said_before() {
         assert_eq!(renew(&mut con), expected, "{line}");
     }
 }
+
+#[test]
+fn a_pipeline_ends_where_a_database_could_not_be_selected() {
+    let policies = [shardwright::PartialFailure::Fail, shardwright::PartialFailure::PerCommand];
+    for policy in policies {
+        let change = |builder: shardwright::ShardedClientBuilder| {
+            builder.connect_mode(ConnectMode::All).partial_failure(policy)
+        };
+        let Some(mut pool) = Pool::start_with(2, change) else { return };
+        let key = pool.key_on(1, 0);
+        for lines in [
+            &["SELECT 5", "SET"][..],
+            &["AUTH default p", "SET"],
+            &["CLIENT SETNAME n", "MULTI", "SET", "EXEC"],
+        ] {
+            let mut con = pool.connection();
+            let mut pipe = redis::pipe();
+            for line in lines {
+                match *line {
+                    "SET" => pipe.set(&key, 1),
+                    line => pipe.add_command(command(line)),
+                };
+            }
+            pool.servers[0].kill();
+            assert!(pipe.query::<Value>(&mut con).is_err(), "{lines:?}");
+            pool.servers[0].restart();
+            assert_eq!(say(&mut pool.direct(1), "DBSIZE"), "0", "{lines:?}");
+        }
+    }
+}
+
+#[test]
+fn a_pipeline_whose_transaction_cannot_select_ends_it() {
+    let Some(pool) = Pool::start(2) else { return };
+    let mut con = pool.connection();
+    let key = pool.key_on(1, 0);
+    let mut pipe = redis::pipe();
+    pipe.cmd("MULTI").set(&key, 1).cmd("SELECT").arg(5).set(&key, 2).cmd("EXEC");
+    assert!(pipe.query::<Value>(&mut con).is_err());
+    // Nothing of it is open.
+    assert_eq!(say(&mut con, &format!("GET {key}")), "nil");
+    assert!(say(&mut con, "EXEC").contains("without MULTI"));
+}
