@@ -1,5 +1,7 @@
 //! Transactions of which a node refuses a part: nothing is left open, and nobody is told what is not so.
 
+use redis::ErrorKind;
+use redis::ServerErrorKind;
 use redis::Value;
 use shardwright::ShardedConnection;
 
@@ -75,4 +77,33 @@ fn an_exec_that_is_refused_leaves_no_multi_open() {
         transaction(&mut con);
         assert_eq!(say(&mut con, "GET k"), "told", "on a new connection");
     }
+}
+
+#[test]
+fn behind_a_multi_that_is_refused_nothing_is_carried_out() {
+    let Some(pool) = Pool::start(1) else { return };
+    let mut con = without(&pool, "multi");
+    for line in ["PING", "TIME"] {
+        // One that is held back, and one that is sent.
+        assert_eq!(say(&mut con, "MULTI"), "OK");
+        assert_eq!(say(&mut con, line), "QUEUED");
+        assert!(say(&mut con, "SET k w").starts_with("NOPERM"), "{line}");
+        assert!(ask(&mut con, "INCR n").is_err());
+        assert!(say(&mut con, "EXEC").starts_with("EXECABORT"), "{line}");
+    }
+    assert_eq!(say(&mut con, "MULTI"), "OK");
+    assert_eq!(say(&mut con, "FLUSHALL"), "QUEUED");
+    say(&mut pool.direct(0), "SET other 1");
+    assert!(say(&mut con, "EXEC").starts_with("NOPERM"));
+    assert_eq!(say(&mut pool.direct(0), "KEYS *"), "[other]");
+}
+
+#[test]
+fn a_pipeline_whose_multi_was_refused_is_not_said_to_be_aborted() {
+    let Some(pool) = Pool::start(1) else { return };
+    let mut con = without(&pool, "multi");
+    let error = redis::pipe().atomic().set("k", 1).query::<Value>(&mut con).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Server(ServerErrorKind::NoPerm));
+    assert!(error.to_string().contains("were executed"), "{error}");
+    assert_eq!(say(&mut con, "GET k"), "1");
 }
