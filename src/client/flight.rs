@@ -79,7 +79,7 @@ impl ShardedConnection {
     fn departure<'a>(&self, command: PackedCommand<'a>) -> RedisResult<Departure<'a>> {
         let args = &command.args;
         let rule = self.rule(args)?;
-        if !self.transaction.is_idle() {
+        if self.transaction.is_open() {
             return Err(refused(args[0], "a transaction is open").into());
         }
         let (nodes, route) = match scatter(args, &rule, self.router())? {

@@ -78,7 +78,7 @@ impl ShardedConnection {
         let table = self.links.shared().options.table.clone();
         let batch = self.plan(bytes, &table)?;
         let is_alone = |planned: &Planned<'_>| matches!(planned.way, Way::Alone);
-        let mut replies = if !self.transaction.is_idle() || batch.commands.iter().any(is_alone) {
+        let mut replies = if self.transaction.is_open() || batch.commands.iter().any(is_alone) {
             self.execute_one_by_one(&batch)?
         } else {
             self.execute_together(bytes, &batch)?
