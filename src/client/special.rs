@@ -46,6 +46,7 @@ impl ShardedConnection {
                 Value::BulkString(message.to_vec())
             }
             (LocalReply::Quit, _) => {
+                self.transaction.unpin();
                 let nodes: Vec<_> = self.links.open_nodes().collect();
                 for node in nodes {
                     self.links.close(node);
@@ -87,6 +88,9 @@ impl ShardedConnection {
         let reply = self.join(Joining::Nodes(Gather::First), parts, args, &rule);
         let reply = reply.and_then(|reply| failed.map_or(Ok(reply), |failure| Err(failure.into())));
         let is_done = unchanged.is_empty() && reply.as_ref().is_ok_and(|reply| !is_error(reply));
+        if kind == SessionCommand::Reset {
+            self.transaction.reset();
+        }
         if is_done {
             self.links.session_mut().remember(kind, args);
         }

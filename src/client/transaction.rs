@@ -93,6 +93,16 @@ impl Transaction {
         self.is_lost = true;
     }
 
+    /// What is watched goes down with its link.
+    pub(super) fn unpin(&mut self) {
+        self.is_lost |= self.pin.take().is_some();
+    }
+
+    /// Forgets everything, as a node does behind `RESET`.
+    pub(super) fn reset(&mut self) {
+        *self = Self::default();
+    }
+
     /// A key that was named, for the message when another node's is.
     pub(super) fn first_key(&self) -> &[u8] {
         self.pin.as_ref().map(Pin::first_key).unwrap_or_default()
