@@ -58,10 +58,21 @@ impl Session {
         self.commands.insert(kind, bytes);
     }
 
+    /// The last `AUTH`.
+    pub(crate) fn auth(&self) -> Option<&[u8]> {
+        self.commands.get(&SessionCommand::Auth).map(Vec::as_slice)
+    }
+
     /// What is replayed, in an order in which it works: password, protocol (a server that wants a password
     /// answers no `HELLO` before), database, the rest.
     pub(crate) fn commands(&self) -> impl Iterator<Item = &[u8]> {
         self.commands.values().map(Vec::as_slice)
+    }
+
+    /// All but the `AUTH`.
+    pub(crate) fn others(&self) -> impl Iterator<Item = &[u8]> {
+        let others = self.commands.iter().filter(|(kind, _)| **kind != SessionCommand::Auth);
+        others.map(|(_, command)| command.as_slice())
     }
 }
 

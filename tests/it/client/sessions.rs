@@ -253,6 +253,27 @@ fn what_hello_says_takes_the_place_of_what_was_said_before() {
 }
 
 #[test]
+fn a_password_given_later_takes_the_place_of_the_urls() {
+    let start = || RedisServer::start_with(&["--requirepass", "old"]);
+    for options in ["", "?protocol=resp3"] {
+        let Some(server) = start() else { return };
+        let url = format!("{}{options}", server.url().replace("//", "//:old@"));
+        let client = ShardedClient::open(url).unwrap();
+        let mut con = client.get_connection().unwrap();
+        assert_eq!(say(&mut con, "SELECT 3"), "OK");
+        assert_eq!(say(&mut con, "CONFIG SET requirepass new"), "OK");
+        assert_eq!(say(&mut con, "AUTH new"), "OK");
+        let () = con.set("key", "value").unwrap();
+        let kill = "CLIENT KILL TYPE normal SKIPME no";
+        let _ = con.on_key("key", |node| ask(node, kill));
+        super::pool::rest();
+        assert_eq!(say(&mut con, "GET key"), "value", "{options}");
+        // So is the user of the URL, whose password is the old one.
+        assert_eq!(say(&mut con, "ACL WHOAMI"), "default");
+    }
+}
+
+#[test]
 fn a_pipeline_ends_where_a_database_could_not_be_selected() {
     let policies = [shardwright::PartialFailure::Fail, shardwright::PartialFailure::PerCommand];
     for policy in policies {
