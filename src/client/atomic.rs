@@ -10,8 +10,9 @@ use super::connection::ShardedConnection;
 use super::dispatch::PackedCommand;
 use super::dispatch::commands;
 use super::dispatch::refused;
-use super::transaction::Place;
+use super::place::Place;
 use super::transaction::Transaction;
+use super::transaction::is_end_of_exec;
 use crate::command::FanOut;
 use crate::command::Special;
 use crate::command::TransactionCommand;
@@ -52,6 +53,10 @@ impl ShardedConnection {
         let mut buffer = self.links.buffer();
         buffer.extend_from_slice(bytes);
         let replies = self.ask_transaction(node, buffer, commands.len(), is_pinned)?;
+        if !replies.last().is_some_and(is_end_of_exec) {
+            self.links.close(node);
+        }
+        was_queued(&replies, offset)?;
         executed(replies, offset)
     }
 
@@ -99,6 +104,23 @@ impl ShardedConnection {
             Some((node, _)) => Ok(node),
             None => Ok(designated(self.router())?),
         }
+    }
+}
+
+/// Looks whether a `MULTI` was refused and what came behind it was not.
+///
+/// # Errors
+///
+/// If so: it was executed, one command after the other.
+fn was_queued(replies: &[Value], offset: usize) -> RedisResult<()> {
+    let is_error = |reply: &Value| matches!(reply, Value::ServerError(_));
+    match &replies[..offset.min(replies.len())] {
+        [Value::ServerError(refusal), inner @ ..] if !inner.iter().all(is_error) => {
+            let kind = refusal.kind().map_or(ErrorKind::Extension, ErrorKind::Server);
+            let text = "MULTI was refused, and commands behind it were executed without it";
+            Err(RedisError::from((kind, text, refusal.to_string())))
+        }
+        _ => Ok(()),
     }
 }
 

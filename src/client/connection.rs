@@ -115,7 +115,7 @@ impl ShardedConnection {
         let turn = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0);
         let _ = read_timeout.set(shared.options.timeout.filter(|timeout| !timeout.is_zero()));
         let links = Links::new(shared);
-        let database = links.database();
+        let database = links.database(0);
         Self {
             links,
             transaction: Transaction::default(),

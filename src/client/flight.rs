@@ -28,6 +28,14 @@ pub(super) enum Flight {
     Airborne(Box<Airborne>),
 }
 
+/// A request that can be sent.
+struct Departure<'a> {
+    command: PackedCommand<'a>,
+    rule: CommandRule,
+    nodes: Vec<NodeId>,
+    route: FlightRoute,
+}
+
 #[derive(Debug)]
 pub(super) struct Airborne {
     command: Vec<u8>,
@@ -47,52 +55,65 @@ pub(super) enum FlightRoute {
 }
 
 impl ShardedConnection {
-    /// Sends a command without waiting for its reply; [`recv_response`](Self::recv_response) fetches the
-    /// replies, in the order of the commands.
+    /// Sends a command, or several, without waiting for replies;
+    /// [`recv_response`](Self::recv_response) fetches them, in the order of the commands.
     ///
     /// Whatever else is done with the connection before takes the replies off the wire and keeps them, so
-    /// that no request can get the reply of another.
+    /// that no request can get the reply of another. Connections that are missing are opened, and waited for.
     ///
     /// # Errors
     ///
-    /// If the command cannot be sharded or is one that must not be sent this way; nothing was sent then.
-    /// A node that could not be written to is reported by `recv_response`.
+    /// If a command cannot be sharded, or its reply is not that of one node or the replies of nodes that are
+    /// asked together: `PING`, `ECHO`, `SCAN`, `RANDOMKEY`, `SELECT`, `AUTH`, `WATCH`, `MULTI` and their like
+    /// must be asked for as usual. So must everything while a `MULTI` is open. Nothing was sent then, of
+    /// several commands none. A node that could not be written to is reported by `recv_response`.
     pub fn send_packed_command(&mut self, bytes: &[u8]) -> RedisResult<()> {
         self.links.refresh();
-        for PackedCommand { args, bytes } in commands(bytes)? {
-            let rule = self.rule(&args)?;
-            if !self.transaction.is_idle() {
-                return Err(refused(args[0], "a transaction is open").into());
-            }
-            let (nodes, route) = match scatter(&args, &rule, self.router())? {
-                Plan::One(node) => (vec![node], FlightRoute::One),
-                Plan::Split(split) => (split.nodes().collect(), FlightRoute::Split(split)),
-                Plan::All(how) => (self.router().live_nodes().collect(), FlightRoute::All(how)),
-                _ => {
-                    let why = "its reply cannot be fetched with recv_response";
-                    return Err(refused(args[0], why).into());
-                }
-            };
-            let patience = self.patience();
-            let send = |(fragment, node): (usize, NodeId)| {
-                let mut buffer = Vec::new();
-                let bytes = match &route {
-                    FlightRoute::Split(split) => {
-                        split.write(fragment, &args, &mut buffer);
-                        &buffer
-                    }
-                    _ => bytes,
-                };
-                let sent = self.links.send(node, bytes, 1, patience);
-                sent.map(|()| self.links.member_of_node(node))
-            };
-            let members = nodes.into_iter().enumerate().map(send).collect();
-            let command = args.first().copied().unwrap_or_default().to_vec();
-            let waiting = rule.waiting(&args);
-            let airborne = Airborne { command, rule, members, route, waiting };
-            self.flights.push_back(Flight::Airborne(Box::new(airborne)));
+        let departures = commands(bytes)?.into_iter().map(|command| self.departure(command));
+        for departure in departures.collect::<RedisResult<Vec<_>>>()? {
+            self.depart(departure);
         }
         Ok(())
+    }
+
+    fn departure<'a>(&self, command: PackedCommand<'a>) -> RedisResult<Departure<'a>> {
+        let args = &command.args;
+        let rule = self.rule(args)?;
+        if self.transaction.is_open() {
+            return Err(refused(args[0], "a transaction is open").into());
+        }
+        let (nodes, route) = match scatter(args, &rule, self.router())? {
+            Plan::One(node) => (vec![node], FlightRoute::One),
+            Plan::Split(split) => (split.nodes().collect(), FlightRoute::Split(split)),
+            Plan::All(how) => (self.router().live_nodes().collect(), FlightRoute::All(how)),
+            _ => {
+                let why = "its reply cannot be fetched with recv_response";
+                return Err(refused(args[0], why).into());
+            }
+        };
+        Ok(Departure { command, rule, nodes, route })
+    }
+
+    fn depart(&mut self, departure: Departure<'_>) {
+        let Departure { command: PackedCommand { args, bytes }, rule, nodes, route } = departure;
+        let patience = self.patience();
+        let send = |(fragment, node): (usize, NodeId)| {
+            let mut buffer = Vec::new();
+            let bytes = match &route {
+                FlightRoute::Split(split) => {
+                    split.write(fragment, &args, &mut buffer);
+                    &buffer
+                }
+                _ => bytes,
+            };
+            let sent = self.links.send(node, bytes, 1, patience);
+            sent.map(|()| self.links.member_of_node(node))
+        };
+        let members = nodes.into_iter().enumerate().map(send).collect();
+        let command = args.first().copied().unwrap_or_default().to_vec();
+        let waiting = rule.waiting(&args);
+        let airborne = Airborne { command, rule, members, route, waiting };
+        self.flights.push_back(Flight::Airborne(Box::new(airborne)));
     }
 
     /// Fetches the reply to the earliest command sent with

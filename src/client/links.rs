@@ -158,10 +158,10 @@ impl Links {
         self.slots[node.index()].member.id()
     }
 
-    /// The database that the first node's URL names.
-    pub(crate) fn database(&self) -> i64 {
-        let first = self.slots.first();
-        first.map_or(0, |slot| slot.member.endpoint().info().redis_settings().db())
+    /// The database that the URL of the node at `place` names.
+    pub(crate) fn database(&self, place: usize) -> i64 {
+        let slot = self.slots.get(place);
+        slot.map_or(0, |slot| slot.member.endpoint().info().redis_settings().db())
     }
 
     /// The nodes that links are open to.

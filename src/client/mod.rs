@@ -30,6 +30,7 @@ mod node_connection;
 mod options;
 mod partial;
 mod pipeline;
+mod place;
 #[cfg(feature = "config")]
 mod pool;
 mod probe;

@@ -78,7 +78,7 @@ impl ShardedConnection {
         let table = self.links.shared().options.table.clone();
         let batch = self.plan(bytes, &table)?;
         let is_alone = |planned: &Planned<'_>| matches!(planned.way, Way::Alone);
-        let mut replies = if !self.transaction.is_idle() || batch.commands.iter().any(is_alone) {
+        let mut replies = if self.transaction.is_open() || batch.commands.iter().any(is_alone) {
             self.execute_one_by_one(&batch)?
         } else {
             self.execute_together(bytes, &batch)?
@@ -165,8 +165,9 @@ impl ShardedConnection {
         Ok(Way::Nowhere(Box::new(failure)))
     }
 
-    /// Commands whose effect the next one may depend on. All are carried out, even behind one that failed:
-    /// the `EXEC` behind it must not stay away.
+    /// Commands whose effect the next one may depend on. All are carried out, even behind one that failed,
+    /// because the `EXEC` behind it must not stay away; but none behind a `SELECT` or an `AUTH` that failed,
+    /// which was meant for another database, or another user.
     fn execute_one_by_one(&mut self, batch: &Batch<'_>) -> RedisResult<Vec<Value>> {
         self.until = Deadline::after(clock::now(), batch.patience.limit);
         let replies = self.execute_each(batch);
@@ -182,10 +183,18 @@ impl ShardedConnection {
             match self.execute_args(args, Source::Packed(command.bytes)) {
                 Ok(reply) => replies.push(reply),
                 Err(error) => {
-                    if command.rule.fan_out() == WATCH {
-                        self.transaction.lose();
+                    let error = failed.take().unwrap_or(error);
+                    match command.rule.fan_out() {
+                        WATCH => self.transaction.lose(),
+                        FanOut::Special(Special::Session(_)) => {
+                            if self.transaction.is_open() {
+                                self.end_transaction();
+                            }
+                            return Err(error);
+                        }
+                        _ => {}
                     }
-                    failed = failed.or(Some(error));
+                    failed = Some(error);
                 }
             }
         }

@@ -46,6 +46,7 @@ impl ShardedConnection {
                 Value::BulkString(message.to_vec())
             }
             (LocalReply::Quit, _) => {
+                self.transaction.unpin();
                 let nodes: Vec<_> = self.links.open_nodes().collect();
                 for node in nodes {
                     self.links.close(node);
@@ -81,10 +82,17 @@ impl ShardedConnection {
         let (unchanged, changed): (Vec<_>, Vec<_>) =
             nodes.into_iter().partition(|node| kind != SessionCommand::Hello && has_refused(node));
         let rule = CommandRule::all_nodes(Gather::First);
+        // What was not set everywhere is not set: an error in the place of the reply would not keep a
+        // pipeline from going on.
+        let failed = parts.iter().find_map(|part| part.as_ref().err().cloned());
         let reply = self.join(Joining::Nodes(Gather::First), parts, args, &rule);
+        let reply = reply.and_then(|reply| failed.map_or(Ok(reply), |failure| Err(failure.into())));
         let is_done = unchanged.is_empty() && reply.as_ref().is_ok_and(|reply| !is_error(reply));
+        if kind == SessionCommand::Reset {
+            self.transaction.reset();
+        }
         if is_done {
-            self.links.session_mut().remember(kind, &bytes);
+            self.links.session_mut().remember(kind, args);
         }
         if !is_done || kind == SessionCommand::Reset {
             // Some have changed and others not, or they have forgotten the password of the URL too: a new

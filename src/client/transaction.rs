@@ -14,21 +14,24 @@
 use redis::RedisResult;
 use redis::Value;
 
+use super::clock;
+use super::clock::Deadline;
 use super::connection::ShardedConnection;
 use super::dispatch::Source;
-use super::dispatch::refused;
 use super::failure::Failure;
 use super::links::Ask;
+use super::partial::broken;
+use super::place::Place;
 use super::special::wrong_arity;
 use super::wire::error_value;
 use crate::command::CommandRule;
 use crate::command::FanOut;
-use crate::command::LocalReply;
 use crate::command::Special;
 use crate::command::TransactionCommand;
 use crate::error::ShardError;
 use crate::error::ShardErrorKind;
 use crate::node::NodeId;
+use crate::plan::BrokenReply;
 use crate::plan::cross_shard;
 use crate::plan::designated;
 use crate::plan::one_node;
@@ -90,6 +93,16 @@ impl Transaction {
         self.is_lost = true;
     }
 
+    /// What is watched goes down with its link.
+    pub(super) fn unpin(&mut self) {
+        self.is_lost |= self.pin.take().is_some();
+    }
+
+    /// Forgets everything, as a node does behind `RESET`.
+    pub(super) fn reset(&mut self) {
+        *self = Self::default();
+    }
+
     /// A key that was named, for the message when another node's is.
     pub(super) fn first_key(&self) -> &[u8] {
         self.pin.as_ref().map(Pin::first_key).unwrap_or_default()
@@ -105,6 +118,16 @@ fn packed(name: &[u8]) -> Vec<u8> {
 
 fn queued() -> Value {
     Value::SimpleString("QUEUED".into())
+}
+
+/// Whether `reply`, one to an `EXEC`, says that the node has no transaction any more. Behind another error
+/// (`-OOM`, `-NOPERM`) the `MULTI` may be open still, and what follows would be queued.
+pub(super) fn is_end_of_exec(reply: &Value) -> bool {
+    match reply {
+        Value::Array(_) | Value::Nil => true,
+        Value::ServerError(error) => error.code() == "EXECABORT",
+        _ => false,
+    }
 }
 
 fn lost() -> ShardError {
@@ -210,7 +233,12 @@ impl ShardedConnection {
         self.transaction.is_lost = false;
         match pin.and_then(|pin| self.node_of(&pin)) {
             Some(node) => {
-                Ok(self.links.ask_one(node, source.packed().into_owned(), self.patience())?)
+                let bytes = source.packed().into_owned();
+                let reply = self.links.ask_one(node, bytes, self.patience())?;
+                if reply != Value::Okay {
+                    self.links.close(node);
+                }
+                Ok(reply)
             }
             None => Ok(Value::Okay),
         }
@@ -253,43 +281,11 @@ impl ShardedConnection {
         if let Some(pin) = self.transaction.pin.clone() {
             self.check(&pin, node, args[0], &key)?;
         }
-        let mut replies = self.send_queued(node, Some(&source.packed()))?;
+        let reply = self.send_queued(node, &source.packed())?;
         if self.transaction.pin.is_none() {
             self.pin(node, &[&key]);
         }
-        Ok(replies.pop().unwrap_or_else(queued))
-    }
-
-    /// The node that a command behind `MULTI` belongs to.
-    pub(super) fn place_in_transaction(
-        &self,
-        args: &[&[u8]],
-        rule: &CommandRule,
-    ) -> RedisResult<Place> {
-        let not_here = |why| Err(refused(args[0], why).into());
-        match rule.fan_out() {
-            FanOut::AllNodes(_) | FanOut::UntilFound | FanOut::Special(Special::Scan)
-                if self.router().nodes().len() == 1 =>
-            {
-                Ok(Place::Any)
-            }
-            FanOut::Special(Special::Refused(why)) => not_here(why),
-            FanOut::Special(Special::Local(LocalReply::Pong | LocalReply::Echo)) => Ok(Place::Any),
-            FanOut::Special(_) => not_here("it does not belong into a transaction here"),
-            FanOut::AllNodes(_) | FanOut::UntilFound => {
-                not_here("it concerns all nodes, and a transaction belongs to one")
-            }
-            FanOut::OneNode | FanOut::ByKey(_) => {
-                let keys = rule.keys_of(args).map(|keys| keys.places).unwrap_or_default();
-                match keys.first().and_then(|place| args.get(*place)) {
-                    Some(key) => {
-                        let node = one_node(args, rule, self.router())?;
-                        Ok(Place::Node(node, key.to_vec()))
-                    }
-                    None => Ok(Place::Any),
-                }
-            }
-        }
+        Ok(reply)
     }
 
     /// Keeps a command until the node is known.
@@ -302,37 +298,63 @@ impl ShardedConnection {
     }
 
     /// Sends the open transaction to `node`: `MULTI` if it has not seen it, what was held back, and
-    /// `bytes`. Returns the replies; one that is an error makes the transaction dirty.
-    fn send_queued(&mut self, node: NodeId, bytes: Option<&[u8]>) -> RedisResult<Vec<Value>> {
-        let Some(open) = &mut self.transaction.open else {
-            return Ok(Vec::new());
-        };
-        let mut out = Vec::new();
-        let mut requests = 0;
-        if !open.is_sent {
-            out.extend_from_slice(&packed(b"MULTI"));
-            requests += 1;
+    /// `bytes`. Returns the last reply; one that is an error makes the transaction dirty.
+    fn send_queued(&mut self, node: NodeId, bytes: &[u8]) -> RedisResult<Value> {
+        let before = self.until;
+        if before.at().is_none() {
+            self.until = Deadline::after(clock::now(), self.patience().limit);
         }
-        out.append(&mut open.held);
-        requests += std::mem::take(&mut open.held_count);
-        if let Some(bytes) = bytes {
-            out.extend_from_slice(bytes);
-            requests += 1;
+        let reply = self.send_multi(node).and_then(|refusal| match refusal {
+            Some(refusal) => Ok(refusal),
+            None => self.send_held(node, bytes),
+        });
+        self.until = before;
+        let is_error = matches!(reply, Ok(Value::ServerError(_)));
+        self.transaction.is_lost |= reply.is_err();
+        if let Some(open) = &mut self.transaction.open {
+            open.is_dirty |= is_error;
         }
-        let replies = self.ask_transaction(node, out, requests, self.transaction.pin.is_some());
-        let replies = match replies {
-            Ok(replies) => replies,
-            Err(failure) => {
-                self.transaction.is_lost = true;
-                return Err(failure.into());
+        Ok(reply?)
+    }
+
+    /// Sends `MULTI`, if `node` has not seen it, and nothing with it: what came behind one that is refused
+    /// (ACL) would be executed at once. Returns the refusal.
+    fn send_multi(&mut self, node: NodeId) -> Result<Option<Value>, Failure> {
+        if self.transaction.open.as_ref().is_none_or(|open| open.is_sent) {
+            return Ok(None);
+        }
+        let is_pinned = self.transaction.pin.is_some();
+        match self.ask_transaction(node, packed(b"MULTI"), 1, is_pinned)?.pop() {
+            Some(Value::Okay) => {}
+            Some(refusal @ Value::ServerError(_)) => {
+                self.links.close(node);
+                return Ok(Some(refusal));
             }
-        };
+            _ => {
+                self.links.close(node);
+                return Err(broken(BrokenReply { node }, b"MULTI", self.router()).into());
+            }
+        }
         if let Some(open) = &mut self.transaction.open {
             open.is_sent = true;
-            let has_error = |reply: &Value| matches!(reply, Value::ServerError(_));
-            open.is_dirty |= replies.iter().any(has_error);
         }
-        Ok(replies)
+        Ok(None)
+    }
+
+    /// Sends what was held back, and `bytes`, over the link that has seen the `MULTI`.
+    fn send_held(&mut self, node: NodeId, bytes: &[u8]) -> Result<Value, Failure> {
+        let (mut out, mut requests) = (Vec::new(), 1);
+        if let Some(open) = &mut self.transaction.open {
+            out.append(&mut open.held);
+            requests += std::mem::take(&mut open.held_count);
+        }
+        out.extend_from_slice(bytes);
+        let mut replies = self.ask_transaction(node, out, requests, true)?;
+        let last = replies.pop().unwrap_or_else(queued);
+        if let Some(open) = &mut self.transaction.open {
+            open.is_dirty |= replies.iter().any(|reply| matches!(reply, Value::ServerError(_)));
+        }
+        Ok(last)
     }
 
     /// Sends `requests` requests to `node`; if it `is_pinned`, over the link that is open and over no new
@@ -373,9 +395,13 @@ impl ShardedConnection {
             Some(node) => node,
             None => designated(self.router())?,
         };
-        let replies = self.send_queued(node, Some(&packed(b"EXEC")));
+        let reply = self.send_queued(node, &packed(b"EXEC"));
         self.transaction = Transaction::default();
-        Ok(replies?.pop().unwrap_or(Value::Nil))
+        let reply = reply?;
+        if !is_end_of_exec(&reply) {
+            self.links.close(node);
+        }
+        Ok(reply)
     }
 
     fn discard(&mut self) -> Value {
@@ -413,7 +439,8 @@ impl ShardedConnection {
         self.transaction = Transaction::default();
         if let Some(node) = node {
             let bytes = packed(if is_sent { b"DISCARD" } else { b"UNWATCH" });
-            if self.links.ask_one(node, bytes, self.patience()).is_err() {
+            // One that may not say so (ACL) is made to forget by hanging up.
+            if !matches!(self.links.ask_one(node, bytes, self.patience()), Ok(Value::Okay)) {
                 self.links.close(node);
             }
         }
@@ -453,12 +480,4 @@ impl ShardedConnection {
         let pinned = (pin.first_key(), pinned);
         Err(cross_shard(command, pinned, (key, node), self.router()).into())
     }
-}
-
-/// Where a command of a transaction belongs.
-pub(super) enum Place {
-    /// To this node, because of this key.
-    Node(NodeId, Vec<u8>),
-    /// To whatever node the others belong to.
-    Any,
 }

@@ -21,6 +21,7 @@ pub use lookup::CommandTable;
 pub(crate) use lookup::Found;
 pub use rule::Blocking;
 pub use rule::CommandRule;
+pub(crate) use rule::Effect;
 pub(crate) use rule::FanOut;
 pub use rule::Gather;
 pub(crate) use rule::LocalReply;

@@ -82,10 +82,10 @@ pub(crate) enum LocalReply {
 /// earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum SessionCommand {
-    /// `HELLO`.
-    Hello,
     /// `AUTH`.
     Auth,
+    /// `HELLO`.
+    Hello,
     /// `SELECT`.
     Select,
     /// `CLIENT SETNAME`.
@@ -104,6 +104,17 @@ pub(crate) enum SessionCommand {
     ReadOnly,
     /// `RESET`: forgets all of the above.
     Reset,
+}
+
+/// What a command makes of the connection it is sent on, besides its reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Nothing.
+    None,
+    /// Later commands on it mean something else.
+    Lasting,
+    /// Replies cannot be counted on it any more.
+    TakesOver,
 }
 
 /// The commands of a transaction.
@@ -168,6 +179,7 @@ pub struct CommandRule {
     pub(super) finder: Finder,
     /// Of a command to all nodes: an ejected one must not miss it.
     pub(super) needs_every_node: bool,
+    effect: Effect,
     pub(super) exception: Option<&'static Exception>,
 }
 
@@ -206,6 +218,7 @@ impl CommandRule {
             routes_by_channel: false,
             finder: Finder::Specs,
             needs_every_node: false,
+            effect: Effect::None,
             exception: None,
         }
     }
@@ -300,6 +313,14 @@ impl CommandRule {
         Self { routes_by_channel: true, ..self }
     }
 
+    pub(super) const fn lasting(self) -> Self {
+        Self { effect: Effect::Lasting, ..self }
+    }
+
+    pub(super) const fn taking_over(self) -> Self {
+        Self { effect: Effect::TakesOver, ..self }
+    }
+
     pub(super) const fn found_by(self, finder: Finder) -> Self {
         Self { finder, ..self }
     }
@@ -329,6 +350,16 @@ impl CommandRule {
 
     pub(crate) fn needs_every_node(&self) -> bool {
         self.needs_every_node
+    }
+
+    /// What it makes of the connection it is sent on.
+    pub(crate) fn effect(&self) -> Effect {
+        match self.fan_out {
+            FanOut::Special(
+                Special::Session(_) | Special::Transaction(_) | Special::Local(LocalReply::Quit),
+            ) => Effect::Lasting,
+            _ => self.effect,
+        }
     }
 
     pub(crate) fn blocking_time(&self) -> Blocking {

@@ -68,14 +68,19 @@ impl Greeting {
         let mut greeting = Self { bytes: Vec::new(), steps: Vec::new(), has_user: false };
         let user = info.username().filter(|_| sends_user);
         let database = info.db().to_string();
+        // The application's password takes the place of the URL's, which may be no good any more.
+        let password = info.password().filter(|_| session.auth().is_none());
+        if let Some(auth) = session.auth() {
+            greeting.replay(auth);
+        }
         if info.protocol() != ProtocolVersion::RESP2 {
             let mut hello = vec!["HELLO", "3"];
-            if let Some(password) = info.password() {
+            if let Some(password) = password {
                 // `HELLO` knows only the long form; `default` is the user of the short one.
                 hello.extend(["AUTH", info.username().unwrap_or("default"), password]);
             }
             greeting.push(Step::Hello, &hello);
-        } else if let Some(password) = info.password() {
+        } else if let Some(password) = password {
             greeting.has_user = user.is_some();
             let auth: Vec<_> = ["AUTH"].into_iter().chain(user).chain([password]).collect();
             greeting.push(Step::Auth, &auth);
@@ -89,11 +94,15 @@ impl Greeting {
             greeting.push(Step::Ignored, &["CLIENT", "SETINFO", "LIB-NAME", name]);
             greeting.push(Step::Ignored, &["CLIENT", "SETINFO", "LIB-VER", version]);
         }
-        for command in session.commands() {
-            greeting.bytes.extend_from_slice(command);
-            greeting.steps.push(Step::Session);
+        for command in session.others() {
+            greeting.replay(command);
         }
         greeting
+    }
+
+    fn replay(&mut self, command: &[u8]) {
+        self.bytes.extend_from_slice(command);
+        self.steps.push(Step::Session);
     }
 
     fn push(&mut self, step: Step, args: &[&str]) {

@@ -10,16 +10,16 @@ const LIBRARY_VERSION: &Exception = &Exception {
 };
 
 const TRACKING: CommandRule = CommandRule::refused(
-    "invalidations come on the connection that asked for them, and here are several; use on_node",
+    "invalidations come on the connection that asked for them, and here are several; use node_client",
 );
 const ONE_CLIENT: CommandRule =
     CommandRule::refused("the same client has another number on each node; use on_node");
 
 pub(super) const ROWS: &[Row] = &[
     ("AUTH", session(SessionCommand::Auth)),
-    ("CLIENT", UNKNOWN),
+    ("CLIENT", UNKNOWN.lasting()),
     ("CLIENT CACHING", TRACKING),
-    ("CLIENT CAPA", CommandRule::refused("redirections to other nodes are not followed")),
+    ("CLIENT CAPA", CommandRule::refused("redirections to other nodes are not followed").lasting()),
     ("CLIENT GETNAME", DESIGNATED),
     ("CLIENT GETREDIR", DESIGNATED),
     ("CLIENT HELP", DESIGNATED),
@@ -28,12 +28,19 @@ pub(super) const ROWS: &[Row] = &[
     ("CLIENT INFO", DESIGNATED),
     ("CLIENT KILL", ONE_CLIENT),
     ("CLIENT LIST", CommandRule::all_nodes(Gather::ByNode)),
-    ("CLIENT MAINT_NOTIFICATIONS", CommandRule::refused("such notifications are not read")),
+    (
+        "CLIENT MAINT_NOTIFICATIONS",
+        CommandRule::refused("such notifications are not read").lasting(),
+    ),
     ("CLIENT NO-EVICT", session(SessionCommand::ClientNoEvict)),
     ("CLIENT NO-TOUCH", session(SessionCommand::ClientNoTouch)),
     // An ejected node that misses it would take writes when it returns.
     ("CLIENT PAUSE", CommandRule::every_node(Gather::First)),
-    ("CLIENT REPLY", CommandRule::refused("without replies a connection loses count; use on_node")),
+    (
+        "CLIENT REPLY",
+        CommandRule::refused("without replies a connection loses count; use node_client")
+            .taking_over(),
+    ),
     ("CLIENT SETINFO", session(SessionCommand::ClientLibraryName).except(LIBRARY_VERSION)),
     ("CLIENT SETNAME", session(SessionCommand::ClientName)),
     ("CLIENT TRACKING", TRACKING),

@@ -4,7 +4,7 @@ use super::*;
 
 const PUBLISH: CommandRule = CommandRule::key(1).channel();
 const SUBSCRIPTION: CommandRule =
-    CommandRule::refused("a subscription takes its connection over; use as_pubsub");
+    CommandRule::refused("a subscription takes its connection over; use as_pubsub").taking_over();
 const SHARD_SUBSCRIPTION: CommandRule = SUBSCRIPTION.and_keys(KeySpec::range(1, -1, 1)).channel();
 
 pub(super) const ROWS: &[Row] = &[

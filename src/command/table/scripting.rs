@@ -14,7 +14,8 @@ const CACHE: CommandRule = CommandRule::all_nodes(Gather::First);
 /// One node runs the script, or has it.
 const WHEREVER: CommandRule = CommandRule::all_nodes(Gather::AnySuccess);
 const DEBUGGER: CommandRule =
-    CommandRule::refused("it turns a connection into a debugger; connect to the node directly");
+    CommandRule::refused("it turns a connection into a debugger; connect to the node directly")
+        .taking_over();
 
 pub(super) const ROWS: &[Row] = &[
     ("EVAL", EVAL),

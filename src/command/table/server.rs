@@ -19,7 +19,7 @@ const ONE_NODE: CommandRule = CommandRule::refused("it is meant for one node; us
 const REPLICATION: CommandRule =
     CommandRule::refused("it is how one node replicates another; use on_node");
 const STREAM: CommandRule =
-    CommandRule::refused("it takes its connection over for good; use on_node");
+    CommandRule::refused("it takes its connection over for good; use node_client").taking_over();
 const TRAP: CommandRule = CommandRule::refused("a node closes every connection that sends it");
 
 pub(super) const ROWS: &[Row] = &[

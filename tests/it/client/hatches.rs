@@ -37,7 +37,6 @@ fn on_node_reaches_that_node_whatever_the_keys_are() {
     // What a pool answers in another shape, or not at all.
     let info = con.on_node("n1", |node| redis::cmd("INFO").query::<InfoDict>(node)).unwrap();
     assert_eq!(info.get::<i64>("tcp_port"), Some(i64::from(pool.servers[1].port())));
-    assert_eq!(con.on_node("n1", |node| Ok(say(node, "CLIENT REPLY on"))), Ok("OK".into()));
     let id = con.on_node("n2", |node| redis::cmd("CLIENT").arg("ID").query::<i64>(node)).unwrap();
     let killed = con.on_node("n1", |node| Ok(say(node, "CLIENT KILL TYPE normal")));
     assert_eq!(killed, Ok("0".into()), "it does not kill who asks");

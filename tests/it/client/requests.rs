@@ -234,3 +234,34 @@ fn what_has_no_one_reply_is_not_sent_for() {
     assert!(con.recv_response().is_err());
     assert_eq!(ask(&mut con, "SELECT 0").unwrap(), Value::Okay);
 }
+
+#[test]
+fn of_several_commands_that_are_sent_for_all_are_sent_or_none() {
+    let Some(pool) = Pool::start(2) else { return };
+    let mut con = pool.connection();
+    let () = con.mset(&[("a", "value of a"), ("b", "value of b")]).unwrap();
+    let both = [packed("GET a"), packed("SUBSCRIBE x")].concat();
+    assert_eq!(kind(con.send_packed_command(&both)), ShardErrorKind::Unroutable);
+    con.send_packed_command(&packed("GET b")).unwrap();
+    assert_eq!(con.recv_response(), Ok(Value::BulkString(b"value of b".to_vec())));
+    assert!(con.recv_response().is_err());
+}
+
+#[test]
+fn what_is_watched_is_no_hindrance_to_other_requests() {
+    let Some(pool) = Pool::start(2) else { return };
+    let mut con = pool.connection();
+    let keys = pool.keys();
+    let failed = redis::transaction(&mut con, &keys[..1], |_, _| {
+        Err::<Option<()>, _>(redis::RedisError::from((ErrorKind::Client, "the application's")))
+    });
+    assert!(failed.is_err());
+    con.send_packed_command(&packed(&format!("EXISTS {}", keys[1]))).unwrap();
+    assert_eq!(con.recv_response(), Ok(Value::Int(0)));
+    say(&mut con, "UNWATCH");
+    let () = redis::transaction(&mut con, &keys[1..], |con, pipe| pipe.set(&keys[1], 1).query(con))
+        .unwrap();
+    // Inside a transaction it would be queued.
+    say(&mut con, "MULTI");
+    assert!(con.send_packed_command(&packed("GET a")).is_err());
+}

@@ -212,3 +212,106 @@ fn nodes_may_have_databases_of_their_own() {
     assert_eq!((lines(&pool, "db=1"), lines(&pool, "db=2")), (vec![1, 0], vec![0, 1]));
     assert_eq!(con.get_db(), 1, "the first node's");
 }
+
+#[test]
+fn what_hello_says_takes_the_place_of_what_was_said_before() {
+    let Some(pool) = Pool::start(2) else { return };
+    for server in 0..2 {
+        for user in ["alice", "bob"] {
+            let line = format!("ACL SETUSER {user} on >p ~* &* +@all");
+            assert_eq!(say(&mut pool.direct(server), &line), "OK");
+        }
+    }
+    let renew = |con: &mut shardwright::ShardedConnection| {
+        let state = |con: &mut _| {
+            let map = matches!(ask(con, "CONFIG GET port"), Ok(Value::Map(_)));
+            (say(con, "ACL WHOAMI"), say(con, "CLIENT GETNAME"), map)
+        };
+        touch(&pool, con);
+        let before = state(con);
+        for server in 0..2 {
+            pool.disconnect_all(server);
+        }
+        touch(&pool, con);
+        assert_eq!(state(con), before);
+        before
+    };
+    let mut con = pool.connection();
+    let expect = |user: &str, name: &str, map| (user.to_owned(), name.to_owned(), map);
+    for (line, expected) in [
+        ("AUTH alice p", expect("alice", "nil", false)),
+        ("CLIENT SETNAME a", expect("alice", "a", false)),
+        ("HELLO 3 SETNAME b AUTH bob p", expect("bob", "b", true)),
+        ("HELLO", expect("bob", "b", true)),
+        ("CLIENT SETNAME c", expect("bob", "c", true)),
+        ("HELLO 2 AUTH alice p", expect("alice", "c", false)),
+        ("HELLO 3", expect("alice", "c", true)),
+    ] {
+        ask(&mut con, line).unwrap();
+        assert_eq!(renew(&mut con), expected, "{line}");
+    }
+}
+
+#[test]
+fn a_password_given_later_takes_the_place_of_the_urls() {
+    let start = || RedisServer::start_with(&["--requirepass", "old"]);
+    for options in ["", "?protocol=resp3"] {
+        let Some(server) = start() else { return };
+        let url = format!("{}{options}", server.url().replace("//", "//:old@"));
+        let client = ShardedClient::open(url).unwrap();
+        let mut con = client.get_connection().unwrap();
+        assert_eq!(say(&mut con, "SELECT 3"), "OK");
+        assert_eq!(say(&mut con, "CONFIG SET requirepass new"), "OK");
+        assert_eq!(say(&mut con, "AUTH new"), "OK");
+        let () = con.set("key", "value").unwrap();
+        let kill = "CLIENT KILL TYPE normal SKIPME no";
+        let _ = con.on_key("key", |node| ask(node, kill));
+        super::pool::rest();
+        assert_eq!(say(&mut con, "GET key"), "value", "{options}");
+        // So is the user of the URL, whose password is the old one.
+        assert_eq!(say(&mut con, "ACL WHOAMI"), "default");
+    }
+}
+
+#[test]
+fn a_pipeline_ends_where_a_database_could_not_be_selected() {
+    let policies = [shardwright::PartialFailure::Fail, shardwright::PartialFailure::PerCommand];
+    for policy in policies {
+        let change = |builder: shardwright::ShardedClientBuilder| {
+            builder.connect_mode(ConnectMode::All).partial_failure(policy)
+        };
+        let Some(mut pool) = Pool::start_with(2, change) else { return };
+        let key = pool.key_on(1, 0);
+        for lines in [
+            &["SELECT 5", "SET"][..],
+            &["AUTH default p", "SET"],
+            &["CLIENT SETNAME n", "MULTI", "SET", "EXEC"],
+        ] {
+            let mut con = pool.connection();
+            let mut pipe = redis::pipe();
+            for line in lines {
+                match *line {
+                    "SET" => pipe.set(&key, 1),
+                    line => pipe.add_command(command(line)),
+                };
+            }
+            pool.servers[0].kill();
+            assert!(pipe.query::<Value>(&mut con).is_err(), "{lines:?}");
+            pool.servers[0].restart();
+            assert_eq!(say(&mut pool.direct(1), "DBSIZE"), "0", "{lines:?}");
+        }
+    }
+}
+
+#[test]
+fn a_pipeline_whose_transaction_cannot_select_ends_it() {
+    let Some(pool) = Pool::start(2) else { return };
+    let mut con = pool.connection();
+    let key = pool.key_on(1, 0);
+    let mut pipe = redis::pipe();
+    pipe.cmd("MULTI").set(&key, 1).cmd("SELECT").arg(5).set(&key, 2).cmd("EXEC");
+    assert!(pipe.query::<Value>(&mut con).is_err());
+    // Nothing of it is open.
+    assert_eq!(say(&mut con, &format!("GET {key}")), "nil");
+    assert!(say(&mut con, "EXEC").contains("without MULTI"));
+}

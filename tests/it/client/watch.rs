@@ -309,3 +309,28 @@ fn a_transaction_stays_open_between_requests_that_are_none_of_its_business() {
     con.as_pubsub().subscribe("channel").unwrap();
     assert_eq!(say(&mut con, "EXEC"), "[OK]");
 }
+
+#[test]
+fn reset_and_quit_end_what_is_watched() {
+    let Some(pool) = Pool::start(2) else { return };
+    let keys = pool.keys();
+    for (line, after) in [("RESET", "[OK]"), ("QUIT", "lost")] {
+        let mut con = pool.connection();
+        say(&mut con, &format!("WATCH {}", keys[0]));
+        ask(&mut con, line).unwrap();
+        // On another node it is not held up.
+        assert_eq!(say(&mut con, &format!("WATCH {}", keys[1])), "OK", "{line}");
+        say(&mut con, "UNWATCH");
+        say(&mut con, &format!("WATCH {}", keys[0]));
+        ask(&mut con, line).unwrap();
+        say(&mut con, "MULTI");
+        say(&mut con, &format!("SET {} mine", keys[0]));
+        let exec = ask(&mut con, "EXEC");
+        if after == "lost" {
+            // The connection that watched is gone, and nobody asked for that to be forgotten.
+            assert_eq!(kind(exec), ShardErrorKind::TransactionLost);
+        } else {
+            assert_eq!(super::pool::show(&exec.unwrap()), after);
+        }
+    }
+}
