@@ -33,6 +33,7 @@ use super::direct::BYTES_A_TURN;
 use super::direct::Direct;
 use super::greeting::Greeted;
 use super::greeting::Greeting;
+use super::greeting::without_arguments;
 use super::link::Link;
 use super::link::Refusal;
 use super::link::Transport;
@@ -315,7 +316,8 @@ fn refused_or_io(error: RedisError) -> WireError {
     } else if error.is_io_error() {
         WireError::Io(io::Error::other(error))
     } else {
-        WireError::Refused(Refusal { kind: error.kind(), reason: error.to_string() })
+        let reason = without_arguments(&error.to_string()).to_owned();
+        WireError::Refused(Refusal { kind: error.kind(), reason })
     }
 }
 
