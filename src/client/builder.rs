@@ -181,7 +181,8 @@ impl ShardedClientBuilder {
     }
 
     /// Whom to tell when a node is ejected, probed or reinstated, or the topology changes. It is called
-    /// on the thread that noticed, outside of all locks, and should be quick.
+    /// on the thread that noticed, outside of all locks, and should be quick. A panic ends there: the
+    /// request goes on as if there had been none.
     pub fn listener(self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         Self { listener: Some(Arc::new(listener)), ..self }
     }

@@ -6,6 +6,7 @@ mod connecting;
 mod deadlines;
 mod ejection;
 mod leaks;
+mod listeners;
 mod probes;
 mod strays;
 mod traffic;
