@@ -131,16 +131,22 @@ impl Direct {
         deadline: Deadline,
         on_push: &mut dyn FnMut(Value),
     ) -> Result<(Value, usize), WireError> {
+        if let Some(reply) = self.next_reply(on_push)? {
+            return Ok(reply);
+        }
         if deadline.limit().is_some_and(|limit| self.timeout.is_none_or(|other| other > limit)) {
             // The request had another deadline than its reply.
             self.bound(deadline.limit())?;
         }
+        // Without any time left, what has arrived is still read.
+        let is_over = deadline.limit() == Some(Duration::ZERO);
+        let flags = if is_over { RecvFlags::DONTWAIT } else { RecvFlags::empty() };
         loop {
             if let Some(reply) = self.next_reply(on_push)? {
                 return Ok(reply);
             }
             self.make_room();
-            match self.arrived.receive(&self.socket, RecvFlags::empty()) {
+            match self.arrived.receive(&self.socket, flags) {
                 Ok(0) => return Err(end_of_stream()),
                 Ok(_) => {
                     // Nearly always this is the whole reply, and the clock need not be asked.
