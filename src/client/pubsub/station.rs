@@ -17,6 +17,7 @@ use crate::client::failure::Failure;
 use crate::client::failure::Phase;
 use crate::client::failure::failure_of;
 use crate::client::session::Session;
+use crate::client::wire::BYTES_A_TURN;
 use crate::client::wire::Connecting;
 use crate::client::wire::Interest;
 use crate::client::wire::Listening;
@@ -274,7 +275,8 @@ impl Up {
             self.told = wanted.clone();
         }
         self.listening.flush()?;
-        while let Some(said) = self.listening.next()? {
+        let mut budget = BYTES_A_TURN;
+        while let Some(said) = self.listening.next(&mut budget)? {
             has_news = true;
             match said {
                 Said::Message(message) => messages.push_back(message),

@@ -43,7 +43,7 @@ const RESTED: Duration = Duration::from_millis(1);
 
 /// How much is read from a node, more or less, before the clock is looked at and other nodes have their
 /// turn: one that sends faster than we read must not hold up the deadline, or them.
-pub(super) const BYTES_A_TURN: usize = 64 << 10;
+pub(crate) const BYTES_A_TURN: usize = 64 << 10;
 
 /// The socket's timeout may be this much longer than what is left: setting it costs a system call.
 const SLACK: Duration = Duration::from_millis(10);
