@@ -32,6 +32,8 @@ use super::wire::wait;
 use crate::error::ShardError;
 use crate::error::ShardErrorKind;
 use crate::node::NodeId;
+use crate::plan::no_live_node;
+use crate::plan::unroutable;
 use crate::topology::Router;
 
 /// What [`redis::PubSub`] is, over several nodes.
@@ -43,7 +45,9 @@ use crate::topology::Router;
 ///
 /// When a node fails, [`get_message`](Self::get_message) says so once: messages may have been missed.
 /// Called again it goes on with the other nodes, connects again behind the scenes, and listens to the
-/// same channels; so it does after the topology changed.
+/// same channels; so it does after the topology changed. Nothing is said of a node that was ejected
+/// because of what happened on other connections: its messages are missed until it is back, and a
+/// [listener](crate::ShardedClientBuilder::listener) is told.
 ///
 /// # Examples
 ///
@@ -106,21 +110,25 @@ impl<'a> ShardedPubSub<'a> {
     ///
     /// # Errors
     ///
-    /// If a node does not confirm it within the connection's timeout. The others do listen, and
-    /// [`get_message`](Self::get_message) goes on trying.
+    /// If a node does not confirm it within the connection's timeout, or a channel's node is ejected and
+    /// keeps its keys. The others do listen, and [`get_message`](Self::get_message) goes on trying.
     pub fn subscribe<T: ToRedisArgs>(&mut self, channels: T) -> RedisResult<()> {
-        self.channels.extend(channels.to_redis_args());
-        self.confirm()
+        let channels = channels.to_redis_args();
+        self.channels.extend(channels.iter().cloned());
+        self.confirm()?;
+        self.find_node(&channels)
     }
 
-    /// Listens to further patterns, and waits until all nodes have confirmed it.
+    /// Listens to further patterns, and waits until all nodes have confirmed it that are not ejected. One
+    /// that is ejected is listened to when it is back.
     ///
     /// # Errors
     ///
-    /// As [`subscribe`](Self::subscribe).
+    /// As [`subscribe`](Self::subscribe), and if every node is ejected.
     pub fn psubscribe<T: ToRedisArgs>(&mut self, patterns: T) -> RedisResult<()> {
         self.patterns.extend(patterns.to_redis_args());
-        self.confirm()
+        self.confirm()?;
+        self.find_node(&[])
     }
 
     /// Listens to these channels no longer; to none if none is named.
@@ -224,6 +232,23 @@ impl<'a> ShardedPubSub<'a> {
         failed.or(late).map_or(Ok(()), |failure| Err(failure.into()))
     }
 
+    /// Whether there is a node to listen to for each of `channels`.
+    ///
+    /// # Errors
+    ///
+    /// If the node of one is ejected and keeps its keys, or all are ejected.
+    fn find_node(&self, channels: &[Vec<u8>]) -> RedisResult<()> {
+        let snapshot = self.shared.topology.current();
+        let router = snapshot.router();
+        if router.live_nodes().next().is_none() {
+            return Err(no_live_node().into());
+        }
+        for channel in channels.iter().filter(|channel| !is_heard_everywhere(channel)) {
+            router.route(channel).map_err(|why| unroutable(why, router))?;
+        }
+        Ok(())
+    }
+
     fn ping_with<T: FromRedisValue>(&mut self, arguments: &[Vec<u8>]) -> RedisResult<T> {
         let deadline = Deadline::after(clock::now(), self.connection.patience().limit);
         let Some(place) = self.stations.iter().position(Station::is_up) else {
@@ -315,7 +340,12 @@ impl<'a> ShardedPubSub<'a> {
 
 /// Whether messages of `channel` come from `node`.
 fn is_heard_on(channel: &[u8], node: NodeId, router: &Router) -> bool {
-    channel.starts_with(b"__key") || router.route(channel) == Ok(node)
+    is_heard_everywhere(channel) || router.route(channel) == Ok(node)
+}
+
+/// Whether each node announces its own keys in `channel`.
+fn is_heard_everywhere(channel: &[u8]) -> bool {
+    channel.starts_with(b"__key")
 }
 
 fn remove<T: ToRedisArgs>(set: &mut BTreeSet<Vec<u8>>, names: &T) {
