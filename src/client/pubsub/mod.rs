@@ -15,17 +15,18 @@ use std::time::Instant;
 use redis::ControlFlow;
 use redis::FromRedisValue;
 use redis::Msg;
+use redis::RedisError;
 use redis::RedisResult;
 use redis::ToRedisArgs;
 use redis::Value;
 use redis::from_redis_value;
 
+use self::station::Refused;
 use self::station::Station;
 use super::clock;
 use super::clock::Deadline;
 use super::connection::ShardedConnection;
 use super::connection::Timeout;
-use super::failure::Failure;
 use super::session::Session;
 use super::shared::Shared;
 use super::wire::wait;
@@ -112,6 +113,8 @@ impl<'a> ShardedPubSub<'a> {
     ///
     /// If a node does not confirm it within the connection's timeout, or a channel's node is ejected and
     /// keeps its keys. The others do listen, and [`get_message`](Self::get_message) goes on trying.
+    ///
+    /// A channel that a node refuses (`-NOPERM`) is not tried again; the others are listened to.
     pub fn subscribe<T: ToRedisArgs>(&mut self, channels: T) -> RedisResult<()> {
         let channels = channels.to_redis_args();
         self.channels.extend(channels.iter().cloned());
@@ -182,8 +185,8 @@ impl<'a> ShardedPubSub<'a> {
             if let Some(message) = self.messages.pop_front() {
                 return Ok(message);
             }
-            if let Some(failure) = self.listen(deadline) {
-                return Err(failure.into());
+            if let Some(error) = self.listen(deadline) {
+                return Err(error);
             }
             if self.messages.is_empty() && deadline.has_passed(clock::now()) {
                 return Err(io::Error::new(io::ErrorKind::WouldBlock, "no message came").into());
@@ -217,19 +220,19 @@ impl<'a> ShardedPubSub<'a> {
         }
         let mut failed = None;
         while self.stations.iter().any(Station::is_pending) {
-            if let Some(failure) = self.listen(deadline) {
-                failed = failed.or(Some(failure));
+            if let Some(error) = self.listen(deadline) {
+                failed = failed.or(Some(error));
             }
             if deadline.has_passed(clock::now()) {
                 break;
             }
         }
         let late = self.stations.iter().find(|station| !station.is_settled());
-        let late = late.map(|station| station.is_late(deadline));
+        let late = late.map(|station| station.is_late(deadline).into());
         for station in &mut self.stations {
             station.rest();
         }
-        failed.or(late).map_or(Ok(()), |failure| Err(failure.into()))
+        failed.or(late).map_or(Ok(()), Err)
     }
 
     /// Whether there is a node to listen to for each of `channels`.
@@ -261,10 +264,10 @@ impl<'a> ShardedPubSub<'a> {
         self.stations[place].ping(arguments);
         loop {
             if let Some(pong) = self.stations[place].take_pong() {
-                return Ok(from_redis_value(pong)?);
+                return Ok(from_redis_value(pong.extract_error()?)?);
             }
-            if let Some(failure) = self.listen(deadline) {
-                return Err(failure.into());
+            if let Some(error) = self.listen(deadline) {
+                return Err(error);
             }
             if deadline.has_passed(clock::now()) {
                 return Err(self.stations[place].is_late(deadline).into());
@@ -272,14 +275,15 @@ impl<'a> ShardedPubSub<'a> {
         }
     }
 
-    /// Waits once for anything to happen, and does what follows from it. Returns a node's failure.
-    fn listen(&mut self, deadline: Deadline) -> Option<Failure> {
+    /// Waits once for anything to happen, and does what follows from it. Returns what a node failed
+    /// with or refused.
+    fn listen(&mut self, deadline: Deadline) -> Option<RedisError> {
         let now = clock::now();
         if self.generation != self.shared.topology.generation() {
             self.assign(now);
         }
         let connect_limit = self.shared.options.connect_timeout.or(self.shared.options.timeout);
-        let mut failure = None;
+        let mut failure: Option<RedisError> = None;
         let mut has_news = false;
         for station in &mut self.stations {
             let messages = &mut self.messages;
@@ -289,10 +293,20 @@ impl<'a> ShardedPubSub<'a> {
                     self.shared.observe(station.member(), failed.epoch, failed.incident);
                     // What was down and stays down has been said.
                     if failed.was_up || station.is_hurried() {
-                        failure = failure.or(Some(failed.failure));
+                        failure = failure.or(Some(failed.failure.into()));
                     }
                     station.rest();
                 }
+            }
+            for Refused { name, error } in station.take_refused() {
+                match name {
+                    Some((Kind::Channel, name)) => self.channels.remove(&name),
+                    Some((Kind::Pattern, name)) => self.patterns.remove(&name),
+                    None => false,
+                };
+                // Other nodes may have let us.
+                self.generation = u64::MAX;
+                failure = failure.or_else(|| Value::ServerError(error).extract_error().err());
             }
         }
         if failure.is_some() || has_news || !self.messages.is_empty() {

@@ -14,6 +14,7 @@ use redis::Msg;
 use redis::PubSub;
 use redis::PushKind;
 use redis::RedisResult;
+use redis::ServerError;
 use redis::Value;
 
 use super::delegate::wire_error;
@@ -67,6 +68,8 @@ pub(crate) enum Said {
     /// One channel or pattern is listened to, or no longer.
     Confirmation,
     Pong(Value),
+    /// The earliest order that was not answered is not carried out.
+    Refused(ServerError),
 }
 
 impl Listening {
@@ -189,7 +192,7 @@ impl TryFrom<Value> for Said {
             return Ok(Self::Message(message));
         }
         match value {
-            Value::ServerError(error) => Err(WireError::Broken(error.to_string())),
+            Value::ServerError(error) => Ok(Self::Refused(error)),
             Value::Push {
                 kind:
                     PushKind::Subscribe

@@ -2,6 +2,7 @@
 //! than its deadline and a little.
 
 mod broken_replies;
+mod channels;
 mod connecting;
 mod deadlines;
 mod ejection;
