@@ -113,7 +113,7 @@ impl ShardedConnection {
     pub(super) fn unopened(shared: Arc<Shared>) -> Self {
         let read_timeout = Timeout::default();
         let turn = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0);
-        let _ = read_timeout.set(shared.options.timeout.filter(|timeout| !timeout.is_zero()));
+        let _ = read_timeout.set(shared.options.timeout);
         let links = Links::new(shared);
         let database = links.database();
         Self {
