@@ -371,3 +371,16 @@ fn remove<T: ToRedisArgs>(set: &mut BTreeSet<Vec<u8>>, names: &T) {
         set.remove(&name);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn assert_shared<T: Send + Sync>() {}
+
+    #[test]
+    fn a_subscription_may_go_from_thread_to_thread_as_in_redis_rs() {
+        assert_shared::<redis::PubSub<'_>>();
+        assert_shared::<ShardedPubSub<'_>>();
+    }
+}

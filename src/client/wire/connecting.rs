@@ -77,7 +77,7 @@ enum State {
         patience: Option<Instant>,
     },
     Greeting(Box<Exchanged>),
-    Delegated(Receiver<RedisResult<Delegate>>),
+    Delegated(Mutex<Receiver<RedisResult<Delegate>>>),
 }
 
 /// A handshake under way.
@@ -112,7 +112,8 @@ impl Connecting {
             ConnectionAddr::Unix(path) => dial_unix(path.clone())?,
             _ => {
                 let limit = deadline.left(now);
-                State::Delegated(Delegate::dial(info.clone(), session.clone(), limit)?)
+                let dialed = Delegate::dial(info.clone(), session.clone(), limit)?;
+                State::Delegated(Mutex::new(dialed))
             }
         };
         Ok(Self { target: Target { info, session, deadline }, state })
@@ -183,7 +184,7 @@ impl Target {
                 state @ State::Queueing(_) => Ok(Step::Wait(state)),
                 state => Ok(Step::Next(state)),
             },
-            State::Delegated(receiver) => match try_receive(&receiver)? {
+            State::Delegated(mut receiver) => match try_receive(receiver.get_mut())? {
                 Some(connected) => {
                     Ok(Step::Arrived(Transport::Delegate(connected.map_err(refused_or_io)?)))
                 }
