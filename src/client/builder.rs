@@ -150,15 +150,16 @@ impl ShardedClientBuilder {
     /// Bounds every request as a whole, from the first connection it needs to its last reply (unbounded,
     /// as in redis-rs). A command that waits on the server gets that time on top.
     ///
-    /// Set it: without it a node that hangs, hangs the application, and is never ejected.
+    /// Zero is never, as without it. Set it: without it a node that hangs, hangs the application, and is never ejected.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.options.timeout = Some(timeout);
+        self.options.timeout = Some(timeout).filter(|timeout| !timeout.is_zero());
         self
     }
 
-    /// Bounds every new connection, handshake included (as the request that needs it).
+    /// Bounds every new connection, handshake included (as the request that needs it,
+    /// and so for zero).
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.options.connect_timeout = Some(timeout);
+        self.options.connect_timeout = Some(timeout).filter(|timeout| !timeout.is_zero());
         self
     }
 
@@ -181,7 +182,8 @@ impl ShardedClientBuilder {
     }
 
     /// Whom to tell when a node is ejected, probed or reinstated, or the topology changes. It is called
-    /// on the thread that noticed, outside of all locks, and should be quick.
+    /// on the thread that noticed, outside of all locks, and should be quick. A panic ends there: the
+    /// request goes on as if there had been none.
     pub fn listener(self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         Self { listener: Some(Arc::new(listener)), ..self }
     }

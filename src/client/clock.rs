@@ -52,6 +52,11 @@ impl Deadline {
         self.at.map(|at| at.saturating_duration_since(now))
     }
 
+    /// The patience that is left, with a node that answers at once.
+    pub(crate) fn patience(self, now: Instant) -> Patience {
+        Patience { limit: self.left(now), is_blocking: false }
+    }
+
     pub(crate) fn has_passed(self, now: Instant) -> bool {
         self.at.is_some_and(|at| at <= now)
     }

@@ -113,7 +113,7 @@ impl ShardedConnection {
     pub(super) fn unopened(shared: Arc<Shared>) -> Self {
         let read_timeout = Timeout::default();
         let turn = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0);
-        let _ = read_timeout.set(shared.options.timeout.filter(|timeout| !timeout.is_zero()));
+        let _ = read_timeout.set(shared.options.timeout);
         let links = Links::new(shared);
         let database = links.database(0);
         Self {
@@ -291,12 +291,26 @@ impl ShardedConnection {
 
     /// Follows the topology and takes home what [`send_packed_command`](Self::send_packed_command) left
     /// on its way.
-    #[inline]
     pub(super) fn prepare(&mut self) {
+        self.prepare_request();
+        self.until = Deadline::NEVER;
+    }
+
+    /// The same for one request: what it takes is taken off its time.
+    #[inline]
+    fn prepare_request(&mut self) {
+        self.until = Deadline::NEVER;
         if !self.flights.is_empty() {
             self.land_all();
         }
         self.links.refresh();
+    }
+
+    /// Begins what goes step by step and has one deadline. It holds until the next request begins.
+    pub(super) fn begin(&mut self) -> Deadline {
+        self.until = Deadline::NEVER;
+        self.until = Deadline::after(clock::now(), self.patience().limit);
+        self.until
     }
 
     /// How long a request may take.
@@ -351,7 +365,7 @@ pub(super) fn empty_command() -> RedisError {
 
 impl ConnectionLike for ShardedConnection {
     fn req_command(&mut self, command: &Cmd) -> RedisResult<Value> {
-        self.prepare();
+        self.prepare_request();
         if self.transaction.is_idle()
             && !command.is_no_response()
             && let Some((is_read_only, node)) = self.route_only_key(command)
@@ -367,7 +381,7 @@ impl ConnectionLike for ShardedConnection {
     }
 
     fn req_packed_command(&mut self, bytes: &[u8]) -> RedisResult<Value> {
-        self.prepare();
+        self.prepare_request();
         self.execute(Source::Packed(bytes))
     }
 
@@ -377,7 +391,7 @@ impl ConnectionLike for ShardedConnection {
         offset: usize,
         count: usize,
     ) -> RedisResult<Vec<Value>> {
-        self.prepare();
+        self.prepare_request();
         if offset == 0 {
             self.execute_pipeline(bytes, count)
         } else {

@@ -5,6 +5,9 @@ use redis::RedisError;
 use redis::RedisResult;
 use redis::Value;
 
+use super::clock;
+use super::clock::Deadline;
+use super::clock::Patience;
 use super::connection::ShardedConnection;
 use super::dispatch::PackedCommand;
 use super::dispatch::commands;
@@ -70,8 +73,10 @@ impl ShardedConnection {
     pub fn send_packed_command(&mut self, bytes: &[u8]) -> RedisResult<()> {
         self.links.refresh();
         let departures = commands(bytes)?.into_iter().map(|command| self.departure(command));
-        for departure in departures.collect::<RedisResult<Vec<_>>>()? {
-            self.depart(departure);
+        let departures = departures.collect::<RedisResult<Vec<_>>>()?;
+        let until = self.begin();
+        for departure in departures {
+            self.depart(departure, until);
         }
         Ok(())
     }
@@ -94,9 +99,9 @@ impl ShardedConnection {
         Ok(Departure { command, rule, nodes, route })
     }
 
-    fn depart(&mut self, departure: Departure<'_>) {
+    fn depart(&mut self, departure: Departure<'_>, until: Deadline) {
         let Departure { command: PackedCommand { args, bytes }, rule, nodes, route } = departure;
-        let patience = self.patience();
+        let mut unopened = self.links.open(&nodes, self.patience());
         let send = |(fragment, node): (usize, NodeId)| {
             let mut buffer = Vec::new();
             let bytes = match &route {
@@ -106,7 +111,10 @@ impl ShardedConnection {
                 }
                 _ => bytes,
             };
-            let sent = self.links.send(node, bytes, 1, patience);
+            if let Some(failure) = unopened[fragment].take() {
+                return Err(failure);
+            }
+            let sent = self.links.send(node, bytes, 1, until.patience(clock::now()));
             sent.map(|()| self.links.member_of_node(node))
         };
         let members = nodes.into_iter().enumerate().map(send).collect();
@@ -123,15 +131,17 @@ impl ShardedConnection {
     ///
     /// If no reply is owed, or if its node failed.
     pub fn recv_response(&mut self) -> RedisResult<Value> {
+        self.begin();
         match self.flights.pop_front() {
             Some(flight) => self.land(flight),
             None => Err(RedisError::from((ErrorKind::Client, "no reply is owed"))),
         }
     }
 
-    /// Takes all replies off the wire.
+    /// Takes all replies off the wire, within the time of the request that wants the links.
     #[cold]
     pub(super) fn land_all(&mut self) {
+        self.begin();
         for flight in std::mem::take(&mut self.flights) {
             let reply = self.land(flight);
             self.flights.push_back(Flight::Landed(reply));
@@ -144,11 +154,17 @@ impl ShardedConnection {
             Flight::Airborne(airborne) => *airborne,
         };
         let patience = self.patience().and_waiting(waiting);
+        let deadline = Deadline::after(clock::now(), patience.limit);
+        if self.until.at().is_some() {
+            // What is behind it was not to have waited.
+            self.until = deadline;
+        }
         let parts = members.into_iter().map(|member| {
             let member = member?;
             // The topology may have changed: the node's number, or that there is such a node.
             match self.links.node_of_member(member) {
                 Some(now) => {
+                    let patience = Patience { limit: deadline.left(clock::now()), ..patience };
                     self.links.receive(now, patience).map(|reply| Part { node: now, reply })
                 }
                 None => Err(self.links.gone()),

@@ -244,11 +244,14 @@ impl Links {
         let mut on_push = |push| forward(push_sender.as_ref(), push);
         let mut replies = Vec::with_capacity(requests);
         let mut outcome = link.send(bytes, requests, deadline);
+        let mut left = deadline;
         while outcome.is_ok() && replies.len() < requests {
-            outcome = link.receive(deadline, &mut on_push).map(|(reply, length)| {
+            outcome = link.receive(left, &mut on_push).map(|(reply, length)| {
                 slot.tally.answered(1, length);
                 replies.push(reply);
             });
+            let now = clock::now();
+            left = Deadline::after(now, deadline.left(now));
         }
         match outcome {
             Ok(()) => {
@@ -284,7 +287,32 @@ impl Links {
         answers.into_iter().filter_map(|answer| answer.failure).collect()
     }
 
-    /// Writes to `node` without waiting for the replies, which [`receive`](Self::receive) reads.
+    /// Opens the links to those of `nodes` that have none, at the same time. Returns for each node what
+    /// failed.
+    pub(crate) fn open(&mut self, nodes: &[NodeId], patience: Patience) -> Vec<Option<Failure>> {
+        let now = clock::now();
+        let mut missing = Vec::new();
+        for (place, node) in nodes.iter().enumerate() {
+            let slot = &mut self.slots[node.index()];
+            if slot.flying == 0 {
+                slot.close_if_unusable(now);
+            }
+            if slot.link.is_none() {
+                missing.push((place, Ask { node: *node, bytes: Vec::new(), requests: 0 }));
+            }
+        }
+        let mut failures = vec![None; nodes.len()];
+        if !missing.is_empty() {
+            let (places, asks): (Vec<_>, Vec<_>) = missing.into_iter().unzip();
+            for (place, answer) in places.into_iter().zip(self.ask(asks, patience)) {
+                failures[place] = answer.failure;
+            }
+        }
+        failures
+    }
+
+    /// Writes to `node`, whose link is open, without waiting for the replies, which
+    /// [`receive`](Self::receive) reads.
     pub(crate) fn send(
         &mut self,
         node: NodeId,
@@ -292,20 +320,10 @@ impl Links {
         requests: usize,
         patience: Patience,
     ) -> Result<(), Failure> {
-        let now = clock::now();
-        let slot = &mut self.slots[node.index()];
-        if slot.flying == 0 {
-            slot.close_if_unusable(now);
-        }
-        if slot.link.is_none()
-            && let Some(failure) = self.connect(&[node], patience.limit).pop()
-        {
-            return Err(failure);
-        }
-        let deadline = Deadline::after(now, patience.limit);
+        let deadline = Deadline::after(clock::now(), patience.limit);
         let slot = &mut self.slots[node.index()];
         let Some(link) = &mut slot.link else {
-            return Ok(());
+            return Err(slot.no_reply("the connection is closed"));
         };
         slot.tally.sent(requests as u64, bytes.len());
         slot.sent_in = slot.member.epoch();

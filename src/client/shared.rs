@@ -3,6 +3,8 @@
 use std::fmt;
 use std::hash::BuildHasher;
 use std::hash::RandomState;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
 use std::sync::Arc;
 
 use super::clock;
@@ -69,9 +71,12 @@ impl Shared {
         }
     }
 
+    /// Tells the listener. If it panics, that is its own affair: the node still has to be probed, and the
+    /// replies under way have to be read, or they would answer later requests.
     pub(crate) fn report(&self, event: &Event) {
         if let Some(listener) = &self.listener {
-            listener(event);
+            // The panic hook has said what there is to say.
+            let _ = catch_unwind(AssertUnwindSafe(|| listener(event)));
         }
     }
 }

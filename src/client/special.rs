@@ -64,7 +64,13 @@ impl ShardedConnection {
         args: &[&[u8]],
         source: Source<'_>,
     ) -> RedisResult<Value> {
-        let mut nodes: Vec<NodeId> = self.links.open_nodes().collect();
+        // An ejected node may take the whole timeout. It hears of it with the greeting of its next link.
+        let ejected = self.router().ejected().clone();
+        let (out, mut nodes): (Vec<_>, Vec<_>) =
+            self.links.open_nodes().partition(|node| ejected.contains(*node));
+        for node in out {
+            self.links.close(node);
+        }
         if nodes.is_empty() {
             // Somebody has to say whether the database exists, or the password is right.
             nodes.push(designated(self.router())?);

@@ -33,6 +33,10 @@ pub(super) enum Find {
 
 impl KeySpec {
     /// One key, at argument `index` (1 for most commands).
+    ///
+    /// # Panics
+    ///
+    /// If `index` is 0: that is the command's name.
     pub const fn at(index: u8) -> Self {
         Self::range(index, 0, 1)
     }
@@ -44,8 +48,9 @@ impl KeySpec {
     ///
     /// # Panics
     ///
-    /// If `step` is 0.
+    /// If `first` is 0, which is the command's name, or `step` is 0.
     pub const fn range(first: u8, last: i8, step: u8) -> Self {
+        assert!(first > 0, "argument 0 is the command's name and no key");
         let find = Find::Range { last, step: 1, limit: 0 };
         Self { begin: Begin::At(first), find }.every(step)
     }
@@ -152,5 +157,16 @@ impl Begin {
                 found.map(|place| place + 1)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "the command's name")]
+    fn the_name_of_a_command_is_no_key() {
+        KeySpec::at(0);
     }
 }

@@ -224,6 +224,10 @@ impl CommandRule {
     }
 
     /// A command with one key, at argument `index` (1 is the first behind the name).
+    ///
+    /// # Panics
+    ///
+    /// If `index` is 0.
     pub const fn key(index: u8) -> Self {
         Self::keys(KeySpec::at(index))
     }

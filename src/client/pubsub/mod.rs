@@ -15,23 +15,26 @@ use std::time::Instant;
 use redis::ControlFlow;
 use redis::FromRedisValue;
 use redis::Msg;
+use redis::RedisError;
 use redis::RedisResult;
 use redis::ToRedisArgs;
 use redis::Value;
 use redis::from_redis_value;
 
+use self::station::Refused;
 use self::station::Station;
 use super::clock;
 use super::clock::Deadline;
 use super::connection::ShardedConnection;
 use super::connection::Timeout;
-use super::failure::Failure;
 use super::session::Session;
 use super::shared::Shared;
 use super::wire::wait;
 use crate::error::ShardError;
 use crate::error::ShardErrorKind;
 use crate::node::NodeId;
+use crate::plan::no_live_node;
+use crate::plan::unroutable;
 use crate::topology::Router;
 
 /// What [`redis::PubSub`] is, over several nodes.
@@ -43,7 +46,9 @@ use crate::topology::Router;
 ///
 /// When a node fails, [`get_message`](Self::get_message) says so once: messages may have been missed.
 /// Called again it goes on with the other nodes, connects again behind the scenes, and listens to the
-/// same channels; so it does after the topology changed.
+/// same channels; so it does after the topology changed. Nothing is said of a node that was ejected
+/// because of what happened on other connections: its messages are missed until it is back, and a
+/// [listener](crate::ShardedClientBuilder::listener) is told.
 ///
 /// # Examples
 ///
@@ -106,21 +111,27 @@ impl<'a> ShardedPubSub<'a> {
     ///
     /// # Errors
     ///
-    /// If a node does not confirm it within the connection's timeout. The others do listen, and
-    /// [`get_message`](Self::get_message) goes on trying.
+    /// If a node does not confirm it within the connection's timeout, or a channel's node is ejected and
+    /// keeps its keys. The others do listen, and [`get_message`](Self::get_message) goes on trying.
+    ///
+    /// A channel that a node refuses (`-NOPERM`) is not tried again; the others are listened to.
     pub fn subscribe<T: ToRedisArgs>(&mut self, channels: T) -> RedisResult<()> {
-        self.channels.extend(channels.to_redis_args());
-        self.confirm()
+        let channels = channels.to_redis_args();
+        self.channels.extend(channels.iter().cloned());
+        self.confirm()?;
+        self.find_node(&channels)
     }
 
-    /// Listens to further patterns, and waits until all nodes have confirmed it.
+    /// Listens to further patterns, and waits until all nodes have confirmed it that are not ejected. One
+    /// that is ejected is listened to when it is back.
     ///
     /// # Errors
     ///
-    /// As [`subscribe`](Self::subscribe).
+    /// As [`subscribe`](Self::subscribe), and if every node is ejected.
     pub fn psubscribe<T: ToRedisArgs>(&mut self, patterns: T) -> RedisResult<()> {
         self.patterns.extend(patterns.to_redis_args());
-        self.confirm()
+        self.confirm()?;
+        self.find_node(&[])
     }
 
     /// Listens to these channels no longer; to none if none is named.
@@ -174,8 +185,8 @@ impl<'a> ShardedPubSub<'a> {
             if let Some(message) = self.messages.pop_front() {
                 return Ok(message);
             }
-            if let Some(failure) = self.listen(deadline) {
-                return Err(failure.into());
+            if let Some(error) = self.listen(deadline) {
+                return Err(error);
             }
             if self.messages.is_empty() && deadline.has_passed(clock::now()) {
                 return Err(io::Error::new(io::ErrorKind::WouldBlock, "no message came").into());
@@ -209,19 +220,36 @@ impl<'a> ShardedPubSub<'a> {
         }
         let mut failed = None;
         while self.stations.iter().any(Station::is_pending) {
-            if let Some(failure) = self.listen(deadline) {
-                failed = failed.or(Some(failure));
+            if let Some(error) = self.listen(deadline) {
+                failed = failed.or(Some(error));
             }
             if deadline.has_passed(clock::now()) {
                 break;
             }
         }
         let late = self.stations.iter().find(|station| !station.is_settled());
-        let late = late.map(|station| station.is_late(deadline));
+        let late = late.map(|station| station.is_late(deadline).into());
         for station in &mut self.stations {
             station.rest();
         }
-        failed.or(late).map_or(Ok(()), |failure| Err(failure.into()))
+        failed.or(late).map_or(Ok(()), Err)
+    }
+
+    /// Whether there is a node to listen to for each of `channels`.
+    ///
+    /// # Errors
+    ///
+    /// If the node of one is ejected and keeps its keys, or all are ejected.
+    fn find_node(&self, channels: &[Vec<u8>]) -> RedisResult<()> {
+        let snapshot = self.shared.topology.current();
+        let router = snapshot.router();
+        if router.live_nodes().next().is_none() {
+            return Err(no_live_node().into());
+        }
+        for channel in channels.iter().filter(|channel| !is_heard_everywhere(channel)) {
+            router.route(channel).map_err(|why| unroutable(why, router))?;
+        }
+        Ok(())
     }
 
     fn ping_with<T: FromRedisValue>(&mut self, arguments: &[Vec<u8>]) -> RedisResult<T> {
@@ -236,10 +264,10 @@ impl<'a> ShardedPubSub<'a> {
         self.stations[place].ping(arguments);
         loop {
             if let Some(pong) = self.stations[place].take_pong() {
-                return Ok(from_redis_value(pong)?);
+                return Ok(from_redis_value(pong.extract_error()?)?);
             }
-            if let Some(failure) = self.listen(deadline) {
-                return Err(failure.into());
+            if let Some(error) = self.listen(deadline) {
+                return Err(error);
             }
             if deadline.has_passed(clock::now()) {
                 return Err(self.stations[place].is_late(deadline).into());
@@ -247,14 +275,15 @@ impl<'a> ShardedPubSub<'a> {
         }
     }
 
-    /// Waits once for anything to happen, and does what follows from it. Returns a node's failure.
-    fn listen(&mut self, deadline: Deadline) -> Option<Failure> {
+    /// Waits once for anything to happen, and does what follows from it. Returns what a node failed
+    /// with or refused.
+    fn listen(&mut self, deadline: Deadline) -> Option<RedisError> {
         let now = clock::now();
         if self.generation != self.shared.topology.generation() {
             self.assign(now);
         }
         let connect_limit = self.shared.options.connect_timeout.or(self.shared.options.timeout);
-        let mut failure = None;
+        let mut failure: Option<RedisError> = None;
         let mut has_news = false;
         for station in &mut self.stations {
             let messages = &mut self.messages;
@@ -264,10 +293,20 @@ impl<'a> ShardedPubSub<'a> {
                     self.shared.observe(station.member(), failed.epoch, failed.incident);
                     // What was down and stays down has been said.
                     if failed.was_up || station.is_hurried() {
-                        failure = failure.or(Some(failed.failure));
+                        failure = failure.or(Some(failed.failure.into()));
                     }
                     station.rest();
                 }
+            }
+            for Refused { name, error } in station.take_refused() {
+                match name {
+                    Some((Kind::Channel, name)) => self.channels.remove(&name),
+                    Some((Kind::Pattern, name)) => self.patterns.remove(&name),
+                    None => false,
+                };
+                // Other nodes may have let us.
+                self.generation = u64::MAX;
+                failure = failure.or_else(|| Value::ServerError(error).extract_error().err());
             }
         }
         if failure.is_some() || has_news || !self.messages.is_empty() {
@@ -315,7 +354,12 @@ impl<'a> ShardedPubSub<'a> {
 
 /// Whether messages of `channel` come from `node`.
 fn is_heard_on(channel: &[u8], node: NodeId, router: &Router) -> bool {
-    channel.starts_with(b"__key") || router.route(channel) == Ok(node)
+    is_heard_everywhere(channel) || router.route(channel) == Ok(node)
+}
+
+/// Whether each node announces its own keys in `channel`.
+fn is_heard_everywhere(channel: &[u8]) -> bool {
+    channel.starts_with(b"__key")
 }
 
 fn remove<T: ToRedisArgs>(set: &mut BTreeSet<Vec<u8>>, names: &T) {
@@ -325,5 +369,18 @@ fn remove<T: ToRedisArgs>(set: &mut BTreeSet<Vec<u8>>, names: &T) {
     }
     for name in names {
         set.remove(&name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn assert_shared<T: Send + Sync>() {}
+
+    #[test]
+    fn a_subscription_may_go_from_thread_to_thread_as_in_redis_rs() {
+        assert_shared::<redis::PubSub<'_>>();
+        assert_shared::<ShardedPubSub<'_>>();
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use redis::Msg;
+use redis::ServerError;
 use redis::Value;
 
 use super::Kind;
@@ -17,6 +18,7 @@ use crate::client::failure::Failure;
 use crate::client::failure::Phase;
 use crate::client::failure::failure_of;
 use crate::client::session::Session;
+use crate::client::wire::BYTES_A_TURN;
 use crate::client::wire::Connecting;
 use crate::client::wire::Interest;
 use crate::client::wire::Listening;
@@ -59,9 +61,26 @@ struct Up {
     listening: Listening,
     /// What the node was told to listen to.
     told: Subscriptions,
-    /// Confirmations that are still to come.
-    unconfirmed: usize,
+    /// What the node was told and has not answered, the earliest first.
+    unanswered: VecDeque<Unanswered>,
+    refused: Vec<Refused>,
     pong: Option<Value>,
+}
+
+/// An order that the node has not answered, or not for all of its names.
+#[derive(Debug)]
+struct Unanswered {
+    word: OrderWord,
+    names: Vec<Vec<u8>>,
+    confirmed: usize,
+}
+
+/// What a node refuses to let us listen to.
+#[derive(Debug)]
+pub(super) struct Refused {
+    /// The channel or pattern that is not listened to; none if only an order was refused.
+    pub(super) name: Option<(Kind, Vec<u8>)>,
+    pub(super) error: ServerError,
 }
 
 /// A connection that failed.
@@ -124,7 +143,7 @@ impl Station {
     /// Whether the node listens to what it should, and has said so.
     pub(super) fn is_settled(&self) -> bool {
         match &self.state {
-            State::Up(up) => up.told == self.wanted && up.unconfirmed == 0,
+            State::Up(up) => up.told == self.wanted && up.is_confirmed(),
             _ => self.wanted == Subscriptions::default(),
         }
     }
@@ -142,7 +161,7 @@ impl Station {
     pub(super) fn ping(&mut self, arguments: &[Vec<u8>]) {
         if let State::Up(up) = &mut self.state {
             up.pong = None;
-            up.listening.tell(Order { word: OrderWord::Ping, arguments: arguments.to_vec() });
+            up.tell(OrderWord::Ping, arguments.to_vec());
         }
     }
 
@@ -151,6 +170,18 @@ impl Station {
             State::Up(up) => up.pong.take(),
             _ => None,
         }
+    }
+
+    /// What the node has refused. It is not wanted from this node any more.
+    pub(super) fn take_refused(&mut self) -> Vec<Refused> {
+        let State::Up(up) = &mut self.state else {
+            return Vec::new();
+        };
+        let refused = mem::take(&mut up.refused);
+        for (kind, name) in refused.iter().filter_map(|refused| refused.name.as_ref()) {
+            self.wanted.of_mut(*kind).remove(name);
+        }
+        refused
     }
 
     /// Goes on as far as it goes without waiting. True if something changed that may change more.
@@ -188,7 +219,8 @@ impl Station {
                         let up = Up {
                             listening: Listening::new(link)?,
                             told: Subscriptions::default(),
-                            unconfirmed: 0,
+                            unanswered: VecDeque::new(),
+                            refused: Vec::new(),
                             pong: None,
                         };
                         Ok((State::Up(Box::new(up)), true))
@@ -266,23 +298,75 @@ impl Up {
                 let old: Vec<Vec<u8>> = told.difference(wanted).cloned().collect();
                 for (word, arguments) in [(subscribe, new), (unsubscribe, old)] {
                     if !arguments.is_empty() {
-                        self.unconfirmed += arguments.len();
-                        self.listening.tell(Order { word, arguments });
+                        self.tell(word, arguments);
                     }
                 }
             }
             self.told = wanted.clone();
         }
         self.listening.flush()?;
-        while let Some(said) = self.listening.next()? {
+        let mut budget = BYTES_A_TURN;
+        while let Some(said) = self.listening.next(&mut budget)? {
             has_news = true;
             match said {
                 Said::Message(message) => messages.push_back(message),
-                Said::Confirmation => self.unconfirmed = self.unconfirmed.saturating_sub(1),
-                Said::Pong(value) => self.pong = Some(value),
+                Said::Confirmation => self.confirm(),
+                Said::Pong(value) => {
+                    if self.unanswered.front().is_some_and(|order| order.word == OrderWord::Ping) {
+                        self.unanswered.pop_front();
+                    }
+                    self.pong = Some(value);
+                }
+                Said::Refused(error) => self.refuse(error)?,
             }
         }
         Ok(has_news)
+    }
+
+    fn tell(&mut self, word: OrderWord, arguments: Vec<Vec<u8>>) {
+        self.unanswered.push_back(Unanswered { word, names: arguments.clone(), confirmed: 0 });
+        self.listening.tell(Order { word, arguments });
+    }
+
+    fn is_confirmed(&self) -> bool {
+        self.unanswered.iter().all(|order| order.word == OrderWord::Ping)
+    }
+
+    /// One name of the earliest order is listened to, or no longer.
+    fn confirm(&mut self) {
+        if let Some(order) = self.unanswered.front_mut() {
+            order.confirmed += 1;
+            if order.confirmed >= order.names.len() {
+                self.unanswered.pop_front();
+            }
+        }
+    }
+
+    /// The earliest order is refused: with one name for that name's sake, with several for that of any,
+    /// so that each is tried alone.
+    fn refuse(&mut self, error: ServerError) -> Result<(), WireError> {
+        let Some(Unanswered { word, names, .. }) = self.unanswered.pop_front() else {
+            return Err(WireError::Broken(error.to_string()));
+        };
+        let kind = match word {
+            OrderWord::Subscribe => Kind::Channel,
+            OrderWord::PSubscribe => Kind::Pattern,
+            OrderWord::Ping => {
+                self.pong = Some(Value::ServerError(error));
+                return Ok(());
+            }
+            OrderWord::Unsubscribe | OrderWord::PUnsubscribe => {
+                self.refused.push(Refused { name: None, error });
+                return Ok(());
+            }
+        };
+        if names.len() > 1 {
+            names.into_iter().for_each(|name| self.tell(word, vec![name]));
+        } else if let Some(name) = names.into_iter().next() {
+            self.told.of_mut(kind).remove(&name);
+            self.refused.push(Refused { name: Some((kind, name)), error });
+        }
+        Ok(())
     }
 }
 
@@ -291,6 +375,13 @@ impl Subscriptions {
         match kind {
             Kind::Channel => &self.channels,
             Kind::Pattern => &self.patterns,
+        }
+    }
+
+    fn of_mut(&mut self, kind: Kind) -> &mut BTreeSet<Vec<u8>> {
+        match kind {
+            Kind::Channel => &mut self.channels,
+            Kind::Pattern => &mut self.patterns,
         }
     }
 }

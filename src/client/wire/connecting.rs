@@ -8,6 +8,7 @@
 //!   Delegated (a thread: TLS) ───────────► Link
 //! ```
 
+use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::io;
 use std::net::IpAddr;
@@ -15,13 +16,15 @@ use std::net::SocketAddr;
 use std::net::ToSocketAddrs;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
-use std::sync::mpsc;
+use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::TryRecvError;
 use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
+use parking_lot::Mutex;
 use redis::ConnectionAddr;
 use redis::ConnectionInfo;
 use redis::RedisError;
@@ -33,6 +36,7 @@ use super::direct::BYTES_A_TURN;
 use super::direct::Direct;
 use super::greeting::Greeted;
 use super::greeting::Greeting;
+use super::greeting::without_arguments;
 use super::link::Link;
 use super::link::Refusal;
 use super::link::Transport;
@@ -63,7 +67,7 @@ struct Target {
 
 #[derive(Debug)]
 enum State {
-    Resolving(Receiver<io::Result<Vec<SocketAddr>>>),
+    Resolving(Arc<Resolved>),
     /// The unix socket at this path has no room for one more who wants to connect.
     Queueing(PathBuf),
     Dialing {
@@ -73,7 +77,7 @@ enum State {
         patience: Option<Instant>,
     },
     Greeting(Box<Exchanged>),
-    Delegated(Receiver<RedisResult<Delegate>>),
+    Delegated(Mutex<Receiver<RedisResult<Delegate>>>),
 }
 
 /// A handshake under way.
@@ -103,12 +107,13 @@ impl Connecting {
         let state = match info.addr() {
             ConnectionAddr::Tcp(host, port) => match host.parse::<IpAddr>() {
                 Ok(ip) => dial([SocketAddr::new(ip, *port)].into(), &info, deadline, now)?,
-                Err(_) => State::Resolving(resolve(host.clone(), *port)?),
+                Err(_) => State::Resolving(resolve(host, *port, look_up)?),
             },
             ConnectionAddr::Unix(path) => dial_unix(path.clone())?,
             _ => {
                 let limit = deadline.left(now);
-                State::Delegated(Delegate::dial(info.clone(), session.clone(), limit)?)
+                let dialed = Delegate::dial(info.clone(), session.clone(), limit)?;
+                State::Delegated(Mutex::new(dialed))
             }
         };
         Ok(Self { target: Target { info, session, deadline }, state })
@@ -170,15 +175,16 @@ enum Step {
 impl Target {
     fn step(&self, state: State, now: Instant) -> Result<Step, WireError> {
         match state {
-            State::Resolving(receiver) => match try_receive(&receiver)? {
-                Some(addresses) => self.dial(addresses?.into(), now),
-                None => Ok(Step::Wait(State::Resolving(receiver))),
+            State::Resolving(resolved) => match resolved.get() {
+                Some(Ok(addresses)) => self.dial(addresses.clone().into(), now),
+                Some(Err((kind, what))) => Err(io::Error::new(*kind, what.clone()).into()),
+                None => Ok(Step::Wait(State::Resolving(resolved))),
             },
             State::Queueing(path) => match dial_unix(path)? {
                 state @ State::Queueing(_) => Ok(Step::Wait(state)),
                 state => Ok(Step::Next(state)),
             },
-            State::Delegated(receiver) => match try_receive(&receiver)? {
+            State::Delegated(mut receiver) => match try_receive(receiver.get_mut())? {
                 Some(connected) => {
                     Ok(Step::Arrived(Transport::Delegate(connected.map_err(refused_or_io)?)))
                 }
@@ -256,14 +262,39 @@ impl Exchanged {
     }
 }
 
-/// Resolves a name in a thread of its own: the system's resolver cannot be told when to give up.
-fn resolve(host: String, port: u16) -> io::Result<Receiver<io::Result<Vec<SocketAddr>>>> {
-    let (sender, receiver) = mpsc::channel();
+/// The addresses of a name, when they are known.
+type Resolved = OnceLock<Result<Vec<SocketAddr>, (io::ErrorKind, String)>>;
+
+/// The names that are being resolved.
+static RESOLVING: Mutex<BTreeMap<(String, u16), Arc<Resolved>>> = Mutex::new(BTreeMap::new());
+
+/// Resolves a name in a thread of its own: the system's resolver cannot be told when to give up. Whoever
+/// wants the same name meanwhile waits for the same thread, so that a resolver that hangs costs one thread
+/// and not one a request.
+fn resolve(
+    host: &str,
+    port: u16,
+    look_up: fn(&str, u16) -> io::Result<Vec<SocketAddr>>,
+) -> io::Result<Arc<Resolved>> {
+    let name = (host.to_owned(), port);
+    let mut resolving = RESOLVING.lock();
+    if let Some(resolved) = resolving.get(&name) {
+        return Ok(Arc::clone(resolved));
+    }
+    let resolved = Arc::new(Resolved::new());
+    let (ours, key) = (Arc::clone(&resolved), name.clone());
     thread::Builder::new().name("shardwright-resolve".into()).spawn(move || {
-        let addresses = (host.as_str(), port).to_socket_addrs().map(Iterator::collect);
-        let _ = sender.send(addresses);
+        let addresses = look_up(&key.0, key.1);
+        // From here on who asks gets a new answer.
+        RESOLVING.lock().remove(&key);
+        let _ = ours.set(addresses.map_err(|error| (error.kind(), error.to_string())));
     })?;
-    Ok(receiver)
+    resolving.insert(name, Arc::clone(&resolved));
+    Ok(resolved)
+}
+
+fn look_up(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    (host, port).to_socket_addrs().map(Iterator::collect)
 }
 
 /// Begins to dial a unix socket. Where TCP has an attempt wait, this has it come back.
@@ -315,7 +346,8 @@ fn refused_or_io(error: RedisError) -> WireError {
     } else if error.is_io_error() {
         WireError::Io(io::Error::other(error))
     } else {
-        WireError::Refused(Refusal { kind: error.kind(), reason: error.to_string() })
+        let reason = without_arguments(&error.to_string()).to_owned();
+        WireError::Refused(Refusal { kind: error.kind(), reason })
     }
 }
 
@@ -351,6 +383,27 @@ mod tests {
             let limit = connecting.wakes().map(|at| at.saturating_duration_since(now));
             wait([Some(connecting.interest())].into_iter(), limit).unwrap();
         }
+    }
+
+    #[test]
+    fn a_resolver_that_hangs_costs_one_thread() {
+        static HANGING: Mutex<u32> = Mutex::new(0);
+        let hang = |_: &str, _| {
+            *HANGING.lock() += 1;
+            Ok(Vec::new())
+        };
+        let mut hanging = HANGING.lock();
+        let all = [(); 10].map(|()| resolve("hung.invalid", 1, hang).unwrap());
+        assert!(all.iter().all(|resolved| Arc::ptr_eq(resolved, &all[0])));
+        assert!(!Arc::ptr_eq(&resolve("hung.invalid", 2, hang).unwrap(), &all[0]));
+        assert_eq!(*hanging, 0);
+        *hanging = 1;
+        drop(hanging);
+        assert_eq!(all[0].wait(), &Ok(Vec::new()));
+        // What comes later is asked for anew.
+        let later = resolve("hung.invalid", 1, hang).unwrap();
+        assert!(!Arc::ptr_eq(&later, &all[0]));
+        later.wait();
     }
 
     #[test]

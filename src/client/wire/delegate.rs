@@ -1,7 +1,10 @@
 //! A connection that redis-rs holds: TLS.
 
+use std::any::Any;
 use std::fmt;
 use std::io;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
 use std::sync::mpsc;
 use std::sync::mpsc::Receiver;
 use std::thread;
@@ -41,7 +44,8 @@ impl Delegate {
     ) -> io::Result<Receiver<RedisResult<Self>>> {
         let (sender, receiver) = mpsc::channel();
         thread::Builder::new().name("shardwright-dial".into()).spawn(move || {
-            let _ = sender.send(connect(info, &session, limit));
+            let connected = catch_unwind(AssertUnwindSafe(|| connect(info, &session, limit)));
+            let _ = sender.send(connected.unwrap_or_else(|panic| Err(what_panicked(&*panic))));
         })?;
         Ok(receiver)
     }
@@ -94,6 +98,14 @@ impl Delegate {
     }
 }
 
+/// What a panic says: that of rustls, where an application has not chosen a provider of cryptography,
+/// tells what to do about it.
+fn what_panicked(panic: &(dyn Any + Send)) -> RedisError {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+    io::Error::other(format!("the connecting thread panicked: {}", text.trim())).into()
+}
+
 fn connect(
     info: ConnectionInfo,
     session: &Session,
@@ -132,5 +144,20 @@ pub(super) fn wire_error(error: RedisError) -> WireError {
 impl fmt::Debug for Delegate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Delegate").field("owed", &self.owed).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_says_what_it_said() {
+        let panics: [Box<dyn FnOnce() + std::panic::UnwindSafe>; 2] =
+            [Box::new(|| panic!("no provider")), Box::new(|| panic!("no {}", "provider"))];
+        for panic in panics {
+            let error = what_panicked(&*catch_unwind(panic).unwrap_err());
+            assert!(error.is_io_error() && error.to_string().contains("no provider"), "{error}");
+        }
     }
 }

@@ -43,7 +43,7 @@ const RESTED: Duration = Duration::from_millis(1);
 
 /// How much is read from a node, more or less, before the clock is looked at and other nodes have their
 /// turn: one that sends faster than we read must not hold up the deadline, or them.
-pub(super) const BYTES_A_TURN: usize = 64 << 10;
+pub(crate) const BYTES_A_TURN: usize = 64 << 10;
 
 /// The socket's timeout may be this much longer than what is left: setting it costs a system call.
 const SLACK: Duration = Duration::from_millis(10);
@@ -131,16 +131,22 @@ impl Direct {
         deadline: Deadline,
         on_push: &mut dyn FnMut(Value),
     ) -> Result<(Value, usize), WireError> {
+        if let Some(reply) = self.next_reply(on_push)? {
+            return Ok(reply);
+        }
         if deadline.limit().is_some_and(|limit| self.timeout.is_none_or(|other| other > limit)) {
             // The request had another deadline than its reply.
             self.bound(deadline.limit())?;
         }
+        // Without any time left, what has arrived is still read.
+        let is_over = deadline.limit() == Some(Duration::ZERO);
+        let flags = if is_over { RecvFlags::DONTWAIT } else { RecvFlags::empty() };
         loop {
             if let Some(reply) = self.next_reply(on_push)? {
                 return Ok(reply);
             }
             self.make_room();
-            match self.arrived.receive(&self.socket, RecvFlags::empty()) {
+            match self.arrived.receive(&self.socket, flags) {
                 Ok(0) => return Err(end_of_stream()),
                 Ok(_) => {
                     // Nearly always this is the whole reply, and the clock need not be asked.

@@ -141,7 +141,7 @@ impl Greeting {
                 let reason = "the handshake was answered with another type of reply".into();
                 return Err(Refusal { kind: ErrorKind::Parse, reason });
             };
-            let details = error.details().unwrap_or_default();
+            let details = without_arguments(error.details().unwrap_or_default());
             let refuse = |kind, what: &str| {
                 Err(Refusal { kind, reason: format!("{what}: {} {details}", error.code()) })
             };
@@ -170,6 +170,12 @@ impl Greeting {
         }
         Ok(Greeted::Welcome)
     }
+}
+
+/// What a server says, without the arguments of the command that it does not know (Redis 7.0 `server.c`
+/// `processCommand` quotes them): among those of a handshake is the password.
+pub(super) fn without_arguments(text: &str) -> &str {
+    text.split(", with args beginning with").next().unwrap_or_default()
 }
 
 fn is_arity_error(details: &str) -> bool {
@@ -231,6 +237,25 @@ mod tests {
         let greeting = Greeting::new(&info, &session);
         assert!(greeting.judge(vec![Value::Map(Vec::new())], &info, &session).is_ok());
         assert!(greeting.judge(vec![Value::Okay], &info, &session).is_err());
+    }
+
+    #[test]
+    fn a_password_that_a_server_quotes_is_not_in_the_error() {
+        let text = "ERR unknown command 'AUTH', with args beginning with: 'alice' 's3cret' ";
+        let mut session = Session::default();
+        session.remember(crate::command::SessionCommand::Auth, &[b"AUTH", b"alice", b"s3cret"]);
+        for (info, session) in [
+            (quiet().set_password("s3cret"), Session::default()),
+            (
+                quiet().set_password("s3cret").set_protocol(ProtocolVersion::RESP3),
+                Session::default(),
+            ),
+            (quiet(), session),
+        ] {
+            let greeting = Greeting::new(&info, &session);
+            let refusal = greeting.judge(vec![error_value(text)], &info, &session).unwrap_err();
+            assert!(refusal.reason.ends_with(": ERR unknown command 'AUTH'"), "{}", refusal.reason);
+        }
     }
 
     #[test]

@@ -4,17 +4,21 @@ use std::os::fd::AsFd;
 use std::sync::mpsc;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::Sender;
+use std::sync::mpsc::SyncSender;
 use std::sync::mpsc::TryRecvError;
 use std::thread;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use redis::Msg;
 use redis::PubSub;
 use redis::PushKind;
 use redis::RedisResult;
+use redis::ServerError;
 use redis::Value;
 
 use super::delegate::wire_error;
+use super::direct::BYTES_A_TURN;
 use super::direct::Direct;
 use super::link::Link;
 use super::link::Transport;
@@ -37,7 +41,7 @@ enum Source {
     /// redis-rs's connection blocks, so a thread listens on it.
     Thread {
         orders: Sender<Order>,
-        said: Receiver<Result<Said, WireError>>,
+        said: Mutex<Receiver<Result<Said, WireError>>>,
     },
 }
 
@@ -64,6 +68,8 @@ pub(crate) enum Said {
     /// One channel or pattern is listened to, or no longer.
     Confirmation,
     Pong(Value),
+    /// The earliest order that was not answered is not carried out.
+    Refused(ServerError),
 }
 
 impl Listening {
@@ -72,13 +78,13 @@ impl Listening {
             Transport::Direct(direct) => Source::Direct(Box::new(direct)),
             Transport::Delegate(delegate) => {
                 let (orders, todo) = mpsc::channel();
-                let (say, said) = mpsc::channel();
+                let (say, said) = mpsc::sync_channel(QUEUE);
                 let mut connection = delegate.into_connection();
                 let name = "shardwright-listen".to_owned();
                 thread::Builder::new()
                     .name(name)
                     .spawn(move || listen(&mut connection.as_pubsub(), &todo, &say))?;
-                Source::Thread { orders, said }
+                Source::Thread { orders, said: Mutex::new(said) }
             }
         };
         Ok(Self { source, unsent: Vec::new() })
@@ -106,19 +112,28 @@ impl Listening {
         Ok(())
     }
 
-    /// What the node said next, if it has said something.
-    pub(crate) fn next(&mut self) -> Result<Option<Said>, WireError> {
+    /// What the node said next, if it has said something and this turn's `budget` of bytes is not used
+    /// up: from one that says things faster than we read there is always more.
+    pub(crate) fn next(&mut self, budget: &mut usize) -> Result<Option<Said>, WireError> {
         match &mut self.source {
             Source::Direct(direct) => loop {
                 if let Some(value) = direct.next_value()? {
                     return Said::try_from(value).map(Some);
                 }
-                if direct.try_receive()? == 0 {
+                if *budget == 0 {
                     return Ok(None);
                 }
+                match direct.try_receive()? {
+                    0 => return Ok(None),
+                    count => *budget = budget.saturating_sub(count),
+                }
             },
-            Source::Thread { said, .. } => match said.try_recv() {
-                Ok(said) => said.map(Some),
+            Source::Thread { .. } if *budget == 0 => Ok(None),
+            Source::Thread { said, .. } => match said.get_mut().try_recv() {
+                Ok(said) => {
+                    *budget = budget.saturating_sub(BYTES_A_TURN / QUEUE);
+                    said.map(Some)
+                }
                 Err(TryRecvError::Empty) => Ok(None),
                 Err(TryRecvError::Disconnected) => {
                     Err(WireError::Broken("the listening thread has ended".into()))
@@ -177,7 +192,7 @@ impl TryFrom<Value> for Said {
             return Ok(Self::Message(message));
         }
         match value {
-            Value::ServerError(error) => Err(WireError::Broken(error.to_string())),
+            Value::ServerError(error) => Ok(Self::Refused(error)),
             Value::Push {
                 kind:
                     PushKind::Subscribe
@@ -197,6 +212,8 @@ impl TryFrom<Value> for Said {
     }
 }
 
+/// How much the thread may hear before it waits until somebody takes it.
+const QUEUE: usize = 1024;
 /// How long the thread listens before it looks for orders.
 const TURN: Duration = Duration::from_millis(20);
 /// How long the node may take to confirm one.
@@ -205,7 +222,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 fn listen(
     pubsub: &mut PubSub<'_>,
     orders: &Receiver<Order>,
-    say: &Sender<Result<Said, WireError>>,
+    say: &SyncSender<Result<Said, WireError>>,
 ) {
     let mut turn = || -> RedisResult<bool> {
         match orders.try_recv() {

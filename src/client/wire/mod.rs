@@ -27,6 +27,7 @@ mod value;
 
 pub(crate) use connecting::Connecting;
 pub(crate) use connecting::Progress;
+pub(crate) use direct::BYTES_A_TURN;
 pub(crate) use exchange::Job;
 pub(crate) use exchange::exchange;
 pub(crate) use link::Link;

@@ -182,3 +182,16 @@ fn a_command_that_a_user_may_not_use_is_a_reply() {
     assert!(said.starts_with("NOPERM "), "{said}");
     assert_eq!(say(&mut con, &format!("GET {}", keys[1])), "nil");
 }
+
+#[test]
+fn a_password_that_the_server_quotes_is_in_no_error() {
+    for (command, options) in [("HELLO", "?protocol=resp3"), ("AUTH", "")] {
+        let arguments = ["--rename-command", command, "unheard"];
+        let Some(server) = RedisServer::start_with(&arguments) else { return };
+        let url = server.url().replace("//", &format!("//:{SECRET}@"));
+        let client = ShardedClient::open(format!("{url}{options}").as_str()).unwrap();
+        let error = client.get_connection().map(drop).unwrap_err();
+        let text = format!("{error} {error:?} {:?}", shard_error(&error));
+        assert!(text.contains("unknown command") && !text.contains(SECRET), "{text}");
+    }
+}

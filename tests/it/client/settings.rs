@@ -16,6 +16,7 @@ use shardwright::NodeMetrics;
 use shardwright::NodeState;
 use shardwright::PartialFailure;
 use shardwright::ShardErrorKind;
+use shardwright::ShardedClient;
 
 use super::pool::Pool;
 use super::pool::ask;
@@ -25,6 +26,7 @@ use super::pool::rest;
 use super::pool::say;
 use super::pool::shard_error;
 use crate::support::eventually;
+use crate::support::redis_server::RedisServer;
 
 /// How many connections each server has, without the one that asks.
 fn connected(pool: &Pool) -> Vec<usize> {
@@ -366,7 +368,7 @@ fn a_listener_is_told_of_a_node_that_stays_because_too_many_are_out() {
 #[test]
 fn a_listener_may_ask_the_client() {
     // It is called outside of all locks.
-    let client: Arc<Mutex<Option<shardwright::ShardedClient>>> = Arc::default();
+    let client: Arc<Mutex<Option<ShardedClient>>> = Arc::default();
     let asked = Arc::new(Mutex::new(Vec::new()));
     let (theirs, asking) = (Arc::clone(&client), Arc::clone(&asked));
     let listener = move |_: &Event| {
@@ -389,4 +391,16 @@ fn a_listener_may_ask_the_client() {
     let seen: Vec<_> = asked.lock().unwrap().iter().map(|(live, all, _)| (*live, *all)).collect();
     assert_eq!(seen, [(1, 2), (1, 1)]);
     client.lock().unwrap().take();
+}
+
+#[test]
+fn a_timeout_of_zero_is_none() {
+    let Some(server) = RedisServer::start() else { return };
+    let builder = || ShardedClient::builder().nodes(server.url()).unwrap();
+    let zero = Duration::ZERO;
+    for builder in [builder().timeout(zero), builder().connect_timeout(zero)] {
+        let mut con = builder.build().unwrap().get_connection().unwrap();
+        let () = con.set("key", "value").unwrap();
+        assert_eq!(con.get::<_, String>("key").unwrap(), "value");
+    }
 }

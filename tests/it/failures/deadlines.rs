@@ -271,6 +271,66 @@ fn what_is_asked_step_by_step_has_one_deadline() {
 }
 
 #[test]
+fn what_is_sent_and_fetched_later_has_one_deadline() {
+    let hung = || FakeNode::start(|_| vec![Step::Hang]);
+    let dbsize = redis::cmd("DBSIZE").get_packed_command();
+    // Over nodes whose handshake hangs.
+    let nodes = [(); 4].map(|()| FakeNode::start_rude(|_| vec![Step::Hang]));
+    let client = builder(nodes.iter().map(FakeNode::url)).connect_mode(ConnectMode::Lazy);
+    let mut connection = client.build().unwrap().get_connection().unwrap();
+    in_time(DEADLINE, || connection.send_packed_command(&dbsize)).unwrap();
+    let result = in_time(DEADLINE, || connection.recv_response());
+    assert_eq!(failure_kind(result), ShardErrorKind::Deadline);
+    // Over nodes that do not answer, and then a request that wants their links.
+    let nodes = [hung(), hung(), hung(), hung(), FakeNode::start(|_| reply("$1\r\nx\r\n"))];
+    let client = builder(nodes.iter().map(FakeNode::url)).build().unwrap();
+    let mut connection = client.get_connection().unwrap();
+    connection.send_packed_command(&dbsize).unwrap();
+    let result = in_time(DEADLINE, || connection.recv_response());
+    assert_eq!(failure_kind(result), ShardErrorKind::Deadline);
+    for _ in 0..3 {
+        connection.send_packed_command(&dbsize).unwrap();
+    }
+    let key = key_of(&client, "n0");
+    let result = in_time(DEADLINE, || connection.get::<_, ()>(&key));
+    assert_eq!(failure_kind(result), ShardErrorKind::Deadline);
+    // Behind the first one their links are closed.
+    let kinds = [(); 3].map(|()| failure_kind(connection.recv_response()));
+    let lost = ShardErrorKind::Node;
+    assert_eq!(kinds, [ShardErrorKind::Deadline, lost, lost]);
+    // The next request has its own time.
+    assert_eq!(connection.get::<_, String>(key_of(&client, "n4")).unwrap(), "x");
+}
+
+#[test]
+fn what_arrived_in_time_counts_though_another_node_took_it_all() {
+    let nodes = [FakeNode::start(|_| vec![Step::Hang]), FakeNode::start(|_| reply("*1\r\n:7\r\n"))];
+    let client = builder(nodes.iter().map(FakeNode::url));
+    let client = client.partial_failure(shardwright::PartialFailure::NilForReads).build().unwrap();
+    let mut connection = client.get_connection().unwrap();
+    let keys = [key_of(&client, "n0"), key_of(&client, "n1")];
+    let mget = redis::cmd("MGET").arg(&keys).get_packed_command();
+    connection.send_packed_command(&mget).unwrap();
+    let values = in_time(DEADLINE, || connection.recv_response()).unwrap();
+    assert_eq!(values, Value::Array(vec![Value::Nil, Value::Int(7)]));
+}
+
+#[test]
+fn the_replies_of_a_transaction_have_one_deadline() {
+    let slow = DEADLINE * 4 / 5;
+    let node = FakeNode::start(move |request| match request.line().split(' ').next() {
+        Some("WATCH") => reply("+OK\r\n"),
+        _ => vec![Step::Wait(slow), Step::Send(b"+QUEUED\r\n".to_vec())],
+    });
+    let client = builder([node.url()]).build().unwrap();
+    let mut connection = client.get_connection().unwrap();
+    redis::cmd("WATCH").arg("key").exec(&mut connection).unwrap();
+    let pipeline = redis::pipe().atomic().set("key", 1).set("key", 2).to_owned();
+    let result = in_time(DEADLINE, || pipeline.exec(&mut connection));
+    assert_eq!(failure_kind(result), ShardErrorKind::Deadline);
+}
+
+#[test]
 fn a_node_that_was_left_no_time_is_not_to_blame() {
     let nodes = [FakeNode::start(|_| vec![Step::Hang]), FakeNode::start(|_| reply("$1\r\nx\r\n"))];
     for mode in [ConnectMode::All, ConnectMode::Lazy] {

@@ -21,6 +21,7 @@ use super::builder;
 use super::failure_kind;
 use super::key_of;
 use super::keys_of;
+use crate::support::eventually;
 use crate::support::fake_node::FakeNode;
 use crate::support::fake_node::Step;
 use crate::support::fake_node::reply;
@@ -267,4 +268,27 @@ fn the_keys_of_the_others_stay_where_they_are() {
         let stays = after.node_for_key(key.as_bytes()) == owner;
         assert_eq!(stays, owner != out, "{key}");
     }
+}
+
+#[test]
+fn what_is_set_on_the_connection_does_not_wait_for_an_ejected_node() {
+    let Some(servers) = RedisServer::start_many(2) else { return };
+    let urls = servers.iter().map(RedisServer::url);
+    let policy = EjectPolicy::fail_fast().failure_limit(1).retry_timeout(Duration::from_millis(50));
+    let policy = policy.max_retry_timeout(Duration::from_millis(50));
+    let limit = DEADLINE * 4;
+    let client = builder(urls).timeout(limit).eject(policy).build().unwrap();
+    let keys = [key_of(&client, "n0"), key_of(&client, "n1")];
+    let mut connections = [(); 2].map(|()| client.get_connection().unwrap());
+    for connection in &mut connections {
+        let () = connection.mset(&[(&keys[0], "0"), (&keys[1], "0")]).unwrap();
+    }
+    servers[1].process().stop();
+    failure_kind(connections[0].get::<_, ()>(&keys[1]));
+    assert_eq!(ejected(&client), 1);
+    redis::cmd("SELECT").arg(5).exec(&mut connections[1]).unwrap();
+    servers[1].process().resume();
+    eventually("it is back", || ejected(&client) == 0);
+    let values: Vec<Option<String>> = connections[1].mget(&keys).unwrap();
+    assert_eq!(values, [None, None], "of the other database");
 }

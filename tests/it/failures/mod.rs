@@ -2,10 +2,12 @@
 //! than its deadline and a little.
 
 mod broken_replies;
+mod channels;
 mod connecting;
 mod deadlines;
 mod ejection;
 mod leaks;
+mod listeners;
 mod probes;
 mod strays;
 mod traffic;
