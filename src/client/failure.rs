@@ -1,5 +1,6 @@
 //! Why a node did not answer, for its health and for the caller.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,6 +54,14 @@ pub(crate) enum Phase {
     Talking,
 }
 
+/// Whether what failed is this process or its machine: no node is ejected for that.
+fn is_ours(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    const OURS: [Errno; 5] =
+        [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOBUFS, Errno::ADDRNOTAVAIL];
+    error.raw_os_error().is_some_and(|code| OURS.iter().any(|errno| errno.raw_os_error() == code))
+}
+
 /// What it is for the health of the node.
 pub(super) fn incident(error: &WireError, phase: Phase, patience: Patience) -> Incident {
     match error {
@@ -60,6 +69,7 @@ pub(super) fn incident(error: &WireError, phase: Phase, patience: Patience) -> I
         WireError::Deadline if patience.is_blocking && phase == Phase::Talking => {
             Incident::BlockingTimeout
         }
+        WireError::Io(error) if is_ours(error) => Incident::NoResources,
         WireError::Io(_) | WireError::Deadline => Incident::Io,
         WireError::Broken(_) => Incident::BrokenReply,
         WireError::Refused(_) => Incident::Handshake,
@@ -102,4 +112,20 @@ pub(crate) fn failure_of(
         }
     };
     Failure { error: error.with_node(Arc::clone(member.name())), kind: redis_kind }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_node_is_blamed_for_what_this_process_lacks() {
+        let patience = Patience { limit: None, is_blocking: false };
+        let incident = |errno: rustix::io::Errno| {
+            let error = io::Error::from_raw_os_error(errno.raw_os_error());
+            incident(&WireError::Io(error), Phase::Connecting, patience)
+        };
+        assert_eq!(incident(rustix::io::Errno::MFILE), Incident::NoResources);
+        assert_eq!(incident(rustix::io::Errno::CONNREFUSED), Incident::Io);
+    }
 }

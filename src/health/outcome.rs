@@ -13,6 +13,8 @@ pub(crate) enum Incident {
     Handshake,
     /// The deadline had passed before the node was asked.
     NoTime,
+    /// This process or its machine ran out of descriptors, ports or memory.
+    NoResources,
     /// The deadline passed that a blocking command set itself.
     BlockingTimeout,
 }
@@ -36,7 +38,7 @@ impl Incident {
         match self {
             Self::Reply => Outcome::Answered,
             Self::Io | Self::BrokenReply | Self::Handshake => Outcome::Failed,
-            Self::NoTime | Self::BlockingTimeout => Outcome::Unknown,
+            Self::NoTime | Self::NoResources | Self::BlockingTimeout => Outcome::Unknown,
         }
     }
 }

@@ -35,13 +35,21 @@ pub(crate) fn cross_shard(
     ShardError::new(
         ShardErrorKind::CrossShard,
         format!(
-            "keys of '{}' are on different nodes: {}, {}; give them one hash tag",
+            "keys of '{}' are on different nodes: {}, {}; {}",
             command.escape_ascii(),
             place(one),
-            place(other)
+            place(other),
+            tag_advice(router)
         ),
     )
     .with_keys(vec![one.0.to_vec(), other.0.to_vec()])
+}
+
+fn tag_advice(router: &Router) -> &'static str {
+    match router.topology().hash_tag() {
+        Some(_) => "give them one hash tag",
+        None => "hash tags would keep them together, but this pool is set up without (hash_tag)",
+    }
 }
 
 /// A pattern of `SORT` that may name keys of other nodes.
@@ -56,11 +64,12 @@ pub(super) fn foreign_pattern(
         ShardErrorKind::CrossShard,
         format!(
             "keys of '{}' are on different nodes: \"{}\" is on '{}', the pattern \"{}\" may name keys \
-             of others; give both one hash tag",
+             of others; {}",
             command.escape_ascii(),
             key.escape_ascii(),
             router.node(node).name().escape_debug(),
-            pattern.escape_ascii()
+            pattern.escape_ascii(),
+            tag_advice(router)
         ),
     )
     .with_keys(vec![key.to_vec(), pattern.to_vec()])

@@ -112,6 +112,9 @@ pub(super) fn address(text: &str) -> Result<Address, Reason> {
     if host.is_empty() {
         return Err("there is no host".into());
     }
+    if host.contains(['*', '=']) {
+        return Err("weights and names (*, =) are for redis+shard URLs".into());
+    }
     if host.contains(|c: char| !c.is_ascii_graphic() || "#/<>?@[\\]^|%".contains(c)) {
         return Err(format!("\"{host}\" is not a host"));
     }
@@ -133,7 +136,8 @@ pub(super) fn unix(path: String) -> Result<Address, Reason> {
 
 pub(super) fn database(text: &str) -> Result<i64, Reason> {
     let number = text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
-    number.ok_or_else(|| format!("database \"{text}\" is not a number"))
+    // It may be a password in the wrong place.
+    number.ok_or_else(|| "the database behind the slash is not a number".into())
 }
 
 /// `text` percent-decoded, unless that is not UTF-8.
@@ -146,7 +150,8 @@ fn port(text: &str) -> Result<u16, Reason> {
         return Ok(DEFAULT_PORT);
     }
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(format!("port \"{text}\" is not a number"));
+        // It may be a password in the wrong place.
+        return Err("the port is not a number; a password is followed by an @ and the host".into());
     }
     let port = text.parse().ok().filter(|&port: &u16| port > 0);
     port.ok_or_else(|| format!("port {text} is not between 1 and 65535"))

@@ -120,7 +120,10 @@ fn a_list_of_urls_may_hold_commas() {
         (vec![], "there is no node"),
         (vec!["redis://a", "redis+shard://b"], "URL 2: a redis+shard URL stands alone"),
         (vec!["redis://a", "b"], "URL 2: it begins with no scheme"),
-        (vec!["redis://a", "redis://b:x"], "URL 2: port \"x\" is not a number"),
+        (
+            vec!["redis://a", "redis://b:x"],
+            "URL 2: the port is not a number; a password is followed by an @ and the host",
+        ),
         (vec!["redis://a", "redis://a"], "two nodes have the name 'a:6379'"),
     ] {
         let error = ShardUrl::from_urls(&urls).unwrap_err().to_string();
@@ -209,8 +212,19 @@ fn a_bad_url_names_the_part_that_is_bad() {
         ("redis://u:p@", "node 1 of the URL: there is no host"),
         ("redis://a,", "node 2 of the URL: it is empty"),
         ("redis://a,,b", "node 2 of the URL: it is empty"),
-        ("redis://a,b,c:x", "node 3 of the URL: port \"x\" is not a number"),
-        ("redis://a:+1", "node 1 of the URL: port \"+1\" is not a number"),
+        ("redis://a*2,b", "node 1 of the URL: weights and names (*, =) are for redis+shard URLs"),
+        (
+            "redis://a=x,redis://b",
+            "node 1 of the URL: weights and names (*, =) are for redis+shard URLs",
+        ),
+        (
+            "redis://a,b,c:x",
+            "node 3 of the URL: the port is not a number; a password is followed by an @ and the host",
+        ),
+        (
+            "redis://a:+1",
+            "node 1 of the URL: the port is not a number; a password is followed by an @ and the host",
+        ),
         ("redis://a:0", "node 1 of the URL: port 0 is not between 1 and 65535"),
         ("redis://a:65536", "node 1 of the URL: port 65536 is not between 1 and 65535"),
         ("redis://::1:6379", "node 1 of the URL: an IPv6 address stands in brackets"),
@@ -222,9 +236,9 @@ fn a_bad_url_names_the_part_that_is_bad() {
         ("redis://0.0.0.0", "node 1 of the URL: \"0.0.0.0\" is a wildcard"),
         ("redis://a,[::]:1", "node 2 of the URL: \"::\" is a wildcard"),
         ("redis://[0:0::0]", "node 1 of the URL: \"0:0::0\" is a wildcard"),
-        ("redis://a/x", "node 1 of the URL: database \"x\" is not a number"),
-        ("redis://a/-1", "node 1 of the URL: database \"-1\" is not a number"),
-        ("redis://a/1/2", "node 1 of the URL: database \"1/2\" is not a number"),
+        ("redis://a/x", "node 1 of the URL: the database behind the slash is not a number"),
+        ("redis://a/-1", "node 1 of the URL: the database behind the slash is not a number"),
+        ("redis://a/1/2", "node 1 of the URL: the database behind the slash is not a number"),
         ("redis://%ff:p@a", "node 1 of the URL: the user name is not UTF-8"),
         ("redis://u:%ff@a", "node 1 of the URL: the password is not UTF-8"),
         (
@@ -251,10 +265,13 @@ fn a_bad_url_names_the_part_that_is_bad() {
         ("unix:///a,b", "node 2 of the URL: the path of a unix socket begins with a slash"),
         ("unix:///a%00", "node 1 of the URL: the path contains a NUL character"),
         ("unix:///a#insecure", "node 1 of the URL: a unix socket has no #"),
-        ("unix:///a?db=x", "node 1 of the URL: database \"x\" is not a number"),
+        ("unix:///a?db=x", "node 1 of the URL: the database behind the slash is not a number"),
         ("redis+shard://", "node 1 of the URL: it is empty"),
         ("redis+shard://a,,b", "node 2 of the URL: it is empty"),
-        ("redis+shard://a,b:x", "node 2 of the URL: port \"x\" is not a number"),
+        (
+            "redis+shard://a,b:x",
+            "node 2 of the URL: the port is not a number; a password is followed by an @ and the host",
+        ),
         ("redis+shard://a*0", "node 1 of the URL: weight \"0\" is not a number between 1 and"),
         ("redis+shard://a*", "node 1 of the URL: weight \"\" is not a number between 1 and"),
         ("redis+shard://a*4294967297", "node 1 of the URL: weight \"4294967297\" is not a number"),
@@ -266,7 +283,7 @@ fn a_bad_url_names_the_part_that_is_bad() {
         ("redis+shard://%2Fa%ff", "node 1 of the URL: the path is not UTF-8"),
         ("redis+shard://%2Fa:1", "node 1 of the URL: a unix socket has no port"),
         ("rediss+shard://b,%2Fa", "node 2 of the URL: a unix socket has no TLS"),
-        ("redis+shard://a/x", "the URL: database \"x\" is not a number"),
+        ("redis+shard://a/x", "the URL: the database behind the slash is not a number"),
         ("redis+shard://a#insecure", "the URL: #insecure is for TLS"),
         (
             "redis+shard://a?x=1",
