@@ -6,7 +6,7 @@ use super::line::length;
 /// The bytes are not RESP, or more than the limits allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BrokenFrame {
-    #[error("byte 0x{0:02x} begins no reply")]
+    #[error("'{}' begins no reply; is that a Redis?", .0.escape_ascii())]
     Kind(u8),
     #[error("a length is not a number")]
     Length,

@@ -98,9 +98,9 @@ fn what_is_no_reply_is_an_error_that_says_why() {
     let long_line = format!("+{}", "x".repeat(100_000));
     let deep = "*1\r\n".repeat(200);
     for (bytes, why) in [
-        ("HTTP/1.1 400 Bad Request\r\n\r\n", "byte 0x48 begins no reply"),
-        ("\r\n", "byte 0x0d begins no reply"),
-        ("\0\0\0", "byte 0x00 begins no reply"),
+        ("HTTP/1.1 400 Bad Request\r\n\r\n", "'H' begins no reply; is that a Redis?"),
+        ("\r\n", "'\\r' begins no reply"),
+        ("\0\0\0", "'\\x00' begins no reply"),
         ("$4294967297\r\n", "a string is longer than"),
         ("*9999999999999999999\r\n", "a length is not a number"),
         ("$-x\r\n", "a length is not a number"),
@@ -132,7 +132,7 @@ fn a_handshake_that_is_no_reply_is_an_error_that_says_why() {
     let client = builder([node.url()]).build().unwrap();
     let error = failure(client.get_connection().map(drop));
     assert_eq!((error.kind(), error.node()), (ShardErrorKind::Protocol, Some("n0")));
-    assert!(error.to_string().contains("byte 0x53 begins no reply"), "{error}");
+    assert!(error.to_string().contains("'S' begins no reply"), "{error}");
 }
 
 #[test]
