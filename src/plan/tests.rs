@@ -7,11 +7,11 @@ use proptest::prelude::*;
 
 use super::gather::tests::Toy;
 use super::*;
+use crate::DistributionKind;
 use crate::command::CommandTable;
 use crate::command::FanOut;
 use crate::command::Found;
 use crate::command::Gather;
-use crate::distribution::DistributionKind;
 use crate::node::Node;
 use crate::protocol::resp::request;
 use crate::topology::Router;

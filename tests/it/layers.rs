@@ -68,7 +68,7 @@ fn modules_import_only_from_below() {
                 }
                 for used in line.split("crate::").skip(1).map(first_identifier) {
                     let is_module = used.starts_with(char::is_lowercase);
-                    if is_module && !is_test && used != *module && !allowed.contains(&used) {
+                    if is_module && used != *module && !allowed.contains(&used) {
                         complain(format!("`{module}` may not use `crate::{used}`"));
                     }
                 }
