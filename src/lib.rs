@@ -91,6 +91,10 @@ pub use client::{
     ConnectMode, IntoTopology, NodeConfig, NodeConnection, PartialFailure, ShardedClient,
     ShardedClientBuilder, ShardedConnection, ShardedPubSub,
 };
+#[cfg(feature = "redis")]
+pub use client::{
+    ShardedClient as Client, ShardedConnection as Connection, ShardedPubSub as PubSub,
+};
 pub use command::{Blocking, CommandRule, CommandTable, Gather, KeySpec};
 #[cfg(feature = "config")]
 pub use config::{Listen, NutcrackerConfig, PoolConfig};
@@ -102,6 +106,9 @@ pub use key::HashTag;
 pub use node::{Address, Node, NodeId, Weight};
 #[cfg(feature = "redis")]
 pub use redis;
+// All of redis-rs, so that this crate can stand in the place of it: what is named here hides what the glob brings.
+#[cfg(feature = "redis")]
+pub use redis::*;
 pub use topology::{Event, Move, Movement, NodeMetrics, Router, Topology};
 
 // The examples in the README are compiled with those of the code.
