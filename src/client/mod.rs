@@ -14,6 +14,8 @@
 //!      wire                bytes out, replies in, several nodes at the same time
 //! ```
 
+#[cfg(feature = "_aio")]
+mod aio;
 mod atomic;
 mod builder;
 mod clock;

@@ -1,0 +1,35 @@
+//! Both are compiled in: tokio within a tokio runtime, smol elsewhere.
+
+use std::future::Future;
+use std::time::Duration;
+
+use super::with_smol;
+use super::with_tokio;
+
+/// A task that ends when this is dropped.
+#[derive(Debug)]
+#[expect(dead_code, reason = "they are kept to be dropped")]
+pub(in crate::client::aio) enum Task {
+    Tokio(with_tokio::Task),
+    Smol(with_smol::Task),
+}
+
+pub(in crate::client::aio) fn spawn(future: impl Future<Output = ()> + Send + 'static) -> Task {
+    if is_within_tokio() {
+        Task::Tokio(with_tokio::spawn(future))
+    } else {
+        Task::Smol(with_smol::spawn(future))
+    }
+}
+
+pub(in crate::client::aio) async fn sleep(time: Duration) {
+    if is_within_tokio() {
+        with_tokio::sleep(time).await;
+    } else {
+        with_smol::sleep(time).await;
+    }
+}
+
+fn is_within_tokio() -> bool {
+    tokio::runtime::Handle::try_current().is_ok()
+}

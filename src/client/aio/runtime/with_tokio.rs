@@ -1,0 +1,24 @@
+//! tokio.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+/// A task that ends when this is dropped.
+#[derive(Debug)]
+pub(in crate::client::aio) struct Task(JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+pub(in crate::client::aio) fn spawn(future: impl Future<Output = ()> + Send + 'static) -> Task {
+    Task(tokio::spawn(future))
+}
+
+pub(in crate::client::aio) async fn sleep(time: Duration) {
+    tokio::time::sleep(time).await;
+}
