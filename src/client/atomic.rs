@@ -10,15 +10,13 @@ use super::connection::ShardedConnection;
 use super::dispatch::PackedCommand;
 use super::dispatch::commands;
 use super::dispatch::refused;
-use super::place::Place;
+use super::place::Gathering;
 use super::transaction::Transaction;
 use super::transaction::is_end_of_exec;
 use crate::command::FanOut;
 use crate::command::Special;
 use crate::command::TransactionCommand;
 use crate::node::NodeId;
-use crate::plan::cross_shard;
-use crate::plan::designated;
 
 impl ShardedConnection {
     /// Carries out the commands in `bytes`, skipping the first `offset` of `offset + count` replies.
@@ -83,27 +81,14 @@ impl ShardedConnection {
     }
 
     fn node_of_atomic(&mut self, inner: &[PackedCommand<'_>]) -> RedisResult<NodeId> {
-        let mut place = match self.pinned_node()? {
-            Some(node) => Some((node, self.transaction.first_key().to_vec())),
-            None => None,
-        };
+        let pinned = self.pinned_node()?;
+        let key = self.transaction.first_key().to_vec();
+        let mut gathering = Gathering::new(pinned.map(|node| (node, key)));
         for PackedCommand { args, .. } in inner {
             let rule = self.rule(args)?;
-            if let Place::Node(node, key) = self.place_in_transaction(args, &rule)? {
-                match &place {
-                    Some((other, first)) if *other != node => {
-                        let (one, other) = ((first.as_slice(), *other), (key.as_slice(), node));
-                        return Err(cross_shard(b"MULTI", one, other, self.router()).into());
-                    }
-                    Some(_) => {}
-                    None => place = Some((node, key)),
-                }
-            }
+            gathering.add(args, &rule, self.router())?;
         }
-        match place {
-            Some((node, _)) => Ok(node),
-            None => Ok(designated(self.router())?),
-        }
+        gathering.node(self.router())
     }
 }
 

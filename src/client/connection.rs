@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use redis::Arg;
 use redis::Cmd;
 use redis::ConnectionLike;
 use redis::ErrorKind;
@@ -20,6 +19,7 @@ use super::clock;
 use super::clock::Deadline;
 use super::clock::Patience;
 use super::dispatch::Source;
+use super::dispatch::route_only_key;
 use super::failure::Failure;
 use super::flight::Flight;
 use super::links::Links;
@@ -28,12 +28,11 @@ use super::options::ConnectMode;
 use super::pubsub::ShardedPubSub;
 use super::shared::Shared;
 use super::transaction::Transaction;
-use crate::command::Blocking;
-use crate::command::Found;
+use super::way::Turn;
+use super::way::instead_of;
 use crate::error::ShardError;
 use crate::error::ShardErrorKind;
 use crate::node::Node;
-use crate::node::NodeId;
 use crate::plan::unroutable;
 use crate::topology::Router;
 
@@ -68,8 +67,7 @@ pub struct ShardedConnection {
     /// When the whole must be over of which the present request is a part.
     pub(super) until: Deadline,
     database: i64,
-    /// Counts the requests that may start at any node.
-    pub(super) turn: u64,
+    pub(super) turn: Turn,
 }
 
 /// A timeout that can be set through a shared reference, in nanoseconds; 0 is none.
@@ -112,7 +110,6 @@ impl ShardedConnection {
 
     pub(super) fn unopened(shared: Arc<Shared>) -> Self {
         let read_timeout = Timeout::default();
-        let turn = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0);
         let _ = read_timeout.set(shared.options.timeout);
         let links = Links::new(shared);
         let database = links.database(0);
@@ -124,7 +121,7 @@ impl ShardedConnection {
             write_timeout: Timeout::default(),
             until: Deadline::NEVER,
             database,
-            turn,
+            turn: Turn::new(),
         }
     }
 
@@ -134,7 +131,7 @@ impl ShardedConnection {
     fn connect_any(&mut self, limit: Option<Duration>) -> RedisResult<()> {
         let deadline = Deadline::after(clock::now(), limit);
         let nodes: Vec<_> = self.router().live_nodes().collect();
-        let start = self.next_turn(nodes.len());
+        let start = self.turn.next(nodes.len());
         let mut first_failure = None;
         for offset in 0..nodes.len() {
             let node = nodes[(start + offset) % nodes.len()];
@@ -162,12 +159,6 @@ impl ShardedConnection {
             Some(failure) => Err(failure.into()),
             None => Ok(()),
         }
-    }
-
-    /// The place to start at among `count`, another one each time.
-    pub(super) fn next_turn(&mut self, count: usize) -> usize {
-        self.turn = self.turn.wrapping_add(1);
-        (self.turn % count.max(1) as u64) as usize
     }
 
     /// Bounds every further request as a whole, from the first connection it needs to its last reply,
@@ -232,7 +223,7 @@ impl ShardedConnection {
     /// # Ok::<(), redis::RedisError>(())
     /// ```
     pub fn node_for_command(&self, command: &Cmd) -> RedisResult<Option<&Node>> {
-        let node = match self.route_only_key(command) {
+        let node = match route_only_key(command, &self.options().table, self.router()) {
             Some((_, node)) => Some(node?),
             None => self.only_node_for(Source::Command(command))?,
         };
@@ -326,38 +317,10 @@ impl ShardedConnection {
         }
         Patience { limit, is_blocking: false }
     }
-
-    /// The node of a request that has one key at a fixed place, which is nearly every request, and
-    /// whether it only reads. Nothing is copied or collected to find it.
-    #[inline]
-    fn route_only_key(&self, command: &Cmd) -> Option<(bool, Result<NodeId, ShardError>)> {
-        let mut args = command.args_iter();
-        let Some(Arg::Simple(name)) = args.next() else {
-            return None;
-        };
-        let table = &self.links.shared().options.table;
-        let first = args.clone().next();
-        let Found::Rule(rule) = table.find(name, || simple(first)) else {
-            return None;
-        };
-        if rule.blocking_time() != Blocking::No {
-            return None;
-        }
-        let key = simple(args.nth(rule.only_key()? - 1))?;
-        let router = self.links.router();
-        Some((rule.is_read_only(), router.route(key).map_err(|why| unroutable(why, router))))
-    }
 }
 
 /// How long one of several nodes is tried, where one will do and there is no timeout.
 const NODE_PATIENCE: Duration = Duration::from_secs(2);
-
-fn simple(argument: Option<Arg<&[u8]>>) -> Option<&[u8]> {
-    match argument {
-        Some(Arg::Simple(argument)) => Some(argument),
-        _ => None,
-    }
-}
 
 pub(super) fn empty_command() -> RedisError {
     RedisError::from((ErrorKind::Client, "empty command"))
@@ -368,14 +331,15 @@ impl ConnectionLike for ShardedConnection {
         self.prepare_request();
         if self.transaction.is_idle()
             && !command.is_no_response()
-            && let Some((is_read_only, node)) = self.route_only_key(command)
+            && let Some((is_read_only, node)) =
+                route_only_key(command, &self.options().table, self.links.router())
         {
             let reply = node.map_err(Failure::from).and_then(|node| {
                 let mut bytes = self.links.buffer();
                 command.write_packed_command(&mut bytes);
                 self.links.ask_one(node, bytes, self.patience())
             });
-            return reply.or_else(|failure| self.instead_of(failure, is_read_only));
+            return reply.or_else(|failure| instead_of(failure, is_read_only, self.options()));
         }
         self.execute(Source::Command(command))
     }

@@ -15,11 +15,14 @@ use super::connection::empty_command;
 use super::failure::Failure;
 use super::links::Answer;
 use super::links::Ask;
+use super::options::Options;
 use super::options::PartialFailure;
 use super::partial::Joining;
 use super::partial::Unanswered;
 use super::partial::broken;
 use super::partial::join;
+use super::way::instead_of;
+use crate::command::Blocking;
 use crate::command::CommandRule;
 use crate::command::CommandTable;
 use crate::command::Found;
@@ -32,8 +35,10 @@ use crate::plan::Plan;
 use crate::plan::Split;
 use crate::plan::ejected;
 use crate::plan::scatter;
+use crate::plan::unroutable;
 use crate::protocol::resp::RequestError;
 use crate::protocol::resp::request;
+use crate::topology::Router;
 
 /// A command, as the application gave it.
 #[derive(Clone, Copy, Debug)]
@@ -111,6 +116,51 @@ pub(super) fn refused(name: &[u8], reason: &str) -> ShardError {
     ShardError::new(ShardErrorKind::Unroutable, format!("'{name}' was not sent: {reason}"))
 }
 
+/// The rule of the command `args` in `table`.
+///
+/// # Errors
+///
+/// If there is no command, or one that a strict table does not know.
+pub(super) fn rule_in<'t>(table: &'t CommandTable, args: &[&[u8]]) -> RedisResult<&'t CommandRule> {
+    let Some((name, rest)) = args.split_first() else {
+        return Err(empty_command());
+    };
+    match table.find(name, || rest.first().copied()) {
+        Found::Rule(rule) => Ok(rule.for_arguments(args)),
+        Found::Unknown => Err(refused(name, "it is not in the command table").into()),
+    }
+}
+
+/// The node of a request that has one key at a fixed place, which is nearly every request, and
+/// whether it only reads. Nothing is copied or collected to find it.
+#[inline]
+pub(super) fn route_only_key(
+    command: &Cmd,
+    table: &CommandTable,
+    router: &Router,
+) -> Option<(bool, Result<NodeId, ShardError>)> {
+    let mut args = command.args_iter();
+    let Some(Arg::Simple(name)) = args.next() else {
+        return None;
+    };
+    let first = args.clone().next();
+    let Found::Rule(rule) = table.find(name, || simple(first)) else {
+        return None;
+    };
+    if rule.blocking_time() != Blocking::No {
+        return None;
+    }
+    let key = simple(args.nth(rule.only_key()? - 1))?;
+    Some((rule.is_read_only(), router.route(key).map_err(|why| unroutable(why, router))))
+}
+
+fn simple(argument: Option<Arg<&[u8]>>) -> Option<&[u8]> {
+    match argument {
+        Some(Arg::Simple(argument)) => Some(argument),
+        _ => None,
+    }
+}
+
 impl ShardedConnection {
     /// Carries out one command.
     pub(super) fn execute(&mut self, source: Source<'_>) -> RedisResult<Value> {
@@ -155,7 +205,7 @@ impl ShardedConnection {
             }
             Ok(Plan::UntilFound) => self.execute_until_found(args, &rule, source, patience),
             Ok(Plan::Special(special)) => self.execute_special(special, args, source),
-            Err(error) => self.instead_of(error.into(), rule.is_read_only()),
+            Err(error) => instead_of(error.into(), rule.is_read_only(), self.options()),
         }
     }
 
@@ -182,22 +232,7 @@ impl ShardedConnection {
     ///
     /// If there is no command, or one that a strict table does not know.
     pub(super) fn rule(&self, args: &[&[u8]]) -> RedisResult<CommandRule> {
-        self.rule_in(&self.links.shared().options.table, args).copied()
-    }
-
-    /// The rule of the command `args` in `table`.
-    pub(super) fn rule_in<'t>(
-        &self,
-        table: &'t CommandTable,
-        args: &[&[u8]],
-    ) -> RedisResult<&'t CommandRule> {
-        let Some((name, rest)) = args.split_first() else {
-            return Err(empty_command());
-        };
-        match table.find(name, || rest.first().copied()) {
-            Found::Rule(rule) => Ok(rule.for_arguments(args)),
-            Found::Unknown => Err(refused(name, "it is not in the command table").into()),
-        }
+        rule_in(&self.links.shared().options.table, args).copied()
     }
 
     /// How long the command may take: its own waiting time comes on top of ours.
@@ -205,14 +240,8 @@ impl ShardedConnection {
         self.patience().and_waiting(rule.waiting(args))
     }
 
-    /// The reply to a command whose only node failed: an error, or for a cache a miss.
-    pub(super) fn instead_of(&self, failure: Failure, is_read_only: bool) -> RedisResult<Value> {
-        let misses = self.links.shared().options.partial_failure == PartialFailure::NilForReads;
-        if misses && is_read_only && !failure.error.is_about_the_request() {
-            Ok(Value::Nil)
-        } else {
-            Err(failure.into())
-        }
+    pub(super) fn options(&self) -> &Options {
+        &self.links.shared().options
     }
 
     fn execute_on_one(
@@ -226,7 +255,7 @@ impl ShardedConnection {
         source.write(&mut bytes);
         match self.links.ask_one(node, bytes, patience) {
             Ok(reply) => Ok(reply),
-            Err(failure) => self.instead_of(failure, rule.is_read_only()),
+            Err(failure) => instead_of(failure, rule.is_read_only(), self.options()),
         }
     }
 
@@ -258,9 +287,7 @@ impl ShardedConnection {
                 Some(answer) => part(answer),
                 None => Err(ejected(node, router).into()),
             };
-            part.map_err(|failure| {
-                failure.with_keys(split.keys(fragment, args).map(<[u8]>::to_vec).collect())
-            })
+            part.map_err(|failure| failure.of_fragment(split, fragment, args))
         });
         let parts = parts.collect();
         self.join(Joining::Fragments(split), parts, args, rule)
@@ -295,7 +322,7 @@ impl ShardedConnection {
         patience: Patience,
     ) -> RedisResult<Value> {
         let nodes: Vec<_> = self.router().live_nodes().collect();
-        let start = self.next_turn(nodes.len());
+        let start = self.turn.next(nodes.len());
         let deadline = Deadline::after(clock::now(), patience.limit);
         for offset in 0..nodes.len() {
             let patience = Patience { limit: deadline.left(clock::now()), ..patience };

@@ -14,6 +14,7 @@ use super::wire::WireError;
 use crate::error::ShardError;
 use crate::error::ShardErrorKind;
 use crate::health::Incident;
+use crate::plan::Split;
 use crate::topology::Member;
 
 /// Why a node did not answer.
@@ -25,7 +26,9 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    pub(crate) fn with_keys(self, keys: Vec<Vec<u8>>) -> Self {
+    /// The failure of a fragment of the request `args`, with its keys.
+    pub(crate) fn of_fragment(self, split: &Split, fragment: usize, args: &[&[u8]]) -> Self {
+        let keys = split.keys(fragment, args).map(<[u8]>::to_vec).collect();
         Self { error: self.error.with_keys(keys), ..self }
     }
 }

@@ -39,6 +39,7 @@ mod probe;
 mod pubsub;
 #[cfg(feature = "r2d2")]
 mod r2d2;
+mod scan;
 mod session;
 mod shared;
 mod slot;
@@ -46,6 +47,7 @@ mod special;
 #[cfg(any(feature = "tls-native-tls", feature = "tls-rustls"))]
 mod tls;
 mod transaction;
+mod way;
 mod wire;
 
 use std::fmt;

@@ -9,6 +9,10 @@ use super::dispatch::part;
 use super::dispatch::refused;
 use super::links::Ask;
 use super::partial::Joining;
+use super::scan::ScanFailed;
+use super::scan::ScanStep;
+use super::scan::begin_scan;
+use super::scan::end_scan;
 use super::wire::error_value;
 use crate::command::CommandRule;
 use crate::command::Gather;
@@ -17,8 +21,6 @@ use crate::command::SessionCommand;
 use crate::command::Special;
 use crate::node::NodeId;
 use crate::plan::designated;
-use crate::plan::scan::Next;
-use crate::plan::scan::ScanCursor;
 use crate::protocol::resp::write_array_header;
 use crate::protocol::resp::write_bulk_string;
 
@@ -38,23 +40,16 @@ impl ShardedConnection {
         }
     }
 
-    /// What redis-server replies, arity errors included.
+    /// What needs no node. `QUIT` closes all links.
     pub(super) fn reply_locally(&mut self, reply: LocalReply, args: &[&[u8]]) -> Value {
-        match (reply, args) {
-            (LocalReply::Pong, [_]) => Value::SimpleString("PONG".into()),
-            (LocalReply::Pong | LocalReply::Echo, [_, message]) => {
-                Value::BulkString(message.to_vec())
+        if reply == LocalReply::Quit {
+            self.transaction.unpin();
+            let nodes: Vec<_> = self.links.open_nodes().collect();
+            for node in nodes {
+                self.links.close(node);
             }
-            (LocalReply::Quit, _) => {
-                self.transaction.unpin();
-                let nodes: Vec<_> = self.links.open_nodes().collect();
-                for node in nodes {
-                    self.links.close(node);
-                }
-                Value::Okay
-            }
-            _ => wrong_arity(args[0]),
         }
+        local_reply(reply, args)
     }
 
     /// Tells all open links, and remembers it for those that will be opened.
@@ -112,31 +107,13 @@ impl ShardedConnection {
 
     /// Scans the node that the cursor names.
     fn scan(&mut self, args: &[&[u8]], source: Source<'_>) -> RedisResult<Value> {
-        let cursor = match args.get(1) {
-            Some(cursor) if self.router().nodes().len() > 1 => *cursor,
-            // The one node's own cursors need no node in them; without any the server says what is wrong.
-            _ => {
-                let node = designated(self.router())?;
-                return Ok(self.links.ask_one(
-                    node,
-                    source.packed().into_owned(),
-                    self.patience(),
-                )?);
+        let scan = match begin_scan(args, self.router())? {
+            ScanStep::Forward(node) => {
+                let bytes = source.packed().into_owned();
+                return Ok(self.links.ask_one(node, bytes, self.patience())?);
             }
-        };
-        let Some(cursor) = std::str::from_utf8(cursor).ok().and_then(|cursor| cursor.parse().ok())
-        else {
-            // No node may be asked: what is no number here may be one there (Redis 7.0 reads "-1" and
-            // ""), and the reply would be a scan of that node alone.
-            return Ok(invalid_cursor());
-        };
-        if self.router().live_nodes().next().is_none() {
-            return Err(crate::plan::no_live_node().into());
-        }
-        let scan = match ScanCursor::decode(cursor, self.router()) {
-            Some(Next::Scan(scan)) => scan,
-            Some(Next::Nothing) => return Ok(nothing_left()),
-            None => return Ok(invalid_cursor()),
+            ScanStep::Done(reply) => return Ok(reply),
+            ScanStep::Scan(scan) => scan,
         };
         let mut bytes = self.links.buffer();
         write_array_header(&mut bytes, args.len());
@@ -146,46 +123,28 @@ impl ShardedConnection {
             write_bulk_string(&mut bytes, argument);
         }
         let reply = self.links.ask_one(scan.node, bytes, self.patience())?;
-        match reply {
-            Value::ServerError(_) => Ok(reply),
-            Value::Array(mut parts) if parts.len() == 2 => {
-                let own = parts.first().and_then(as_cursor);
-                let next = own.and_then(|own| scan.advance(own, self.router()));
-                let Some(next) = next else {
-                    return Err(refused(args[0], "the node's cursor has more than 52 bits").into());
-                };
-                parts[0] = Value::BulkString(next.to_string().into_bytes());
-                Ok(Value::Array(parts))
+        end_scan(scan, reply, args[0], self.router()).map_err(|failed| match failed {
+            ScanFailed::Refused(error) => error.into(),
+            ScanFailed::Broken(reply) => {
+                self.links.close(reply.node);
+                super::partial::broken(reply, args[0], self.router()).into()
             }
-            _ => {
-                self.links.close(scan.node);
-                let reply = crate::plan::BrokenReply { node: scan.node };
-                Err(super::partial::broken(reply, args[0], self.router()).into())
-            }
-        }
+        })
     }
 }
 
-fn is_error(reply: &Value) -> bool {
+/// What redis-server replies, arity errors included.
+pub(super) fn local_reply(reply: LocalReply, args: &[&[u8]]) -> Value {
+    match (reply, args) {
+        (LocalReply::Pong, [_]) => Value::SimpleString("PONG".into()),
+        (LocalReply::Pong | LocalReply::Echo, [_, message]) => Value::BulkString(message.to_vec()),
+        (LocalReply::Quit, _) => Value::Okay,
+        _ => wrong_arity(args[0]),
+    }
+}
+
+pub(super) fn is_error(reply: &Value) -> bool {
     matches!(reply, Value::ServerError(_))
-}
-
-/// The end of a scan.
-fn nothing_left() -> Value {
-    Value::Array(vec![Value::BulkString(b"0".to_vec()), Value::Array(Vec::new())])
-}
-
-/// Redis's own words (7.0 `db.c` `parseScanCursorOrReply`).
-fn invalid_cursor() -> Value {
-    error_value("ERR invalid cursor")
-}
-
-fn as_cursor(reply: &Value) -> Option<u64> {
-    match reply {
-        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok()?.parse().ok(),
-        Value::Int(number) => u64::try_from(*number).ok(),
-        _ => None,
-    }
 }
 
 /// Redis's own words (7.0 `server.c` `processCommand`).

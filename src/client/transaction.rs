@@ -22,6 +22,7 @@ use super::failure::Failure;
 use super::links::Ask;
 use super::partial::broken;
 use super::place::Place;
+use super::place::place_in_transaction;
 use super::special::wrong_arity;
 use super::wire::error_value;
 use crate::command::CommandRule;
@@ -271,7 +272,7 @@ impl ShardedConnection {
         rule: &CommandRule,
         source: Source<'_>,
     ) -> RedisResult<Value> {
-        let (node, key) = match self.place_in_transaction(args, rule)? {
+        let (node, key) = match place_in_transaction(args, rule, self.router())? {
             Place::Node(node, key) => (node, key),
             Place::Any => match self.transaction.pin.clone() {
                 Some(pin) => (self.node_of(&pin).ok_or_else(lost)?, pin.first_key().to_vec()),

@@ -91,22 +91,26 @@ impl Split {
         keys.map(|&place| args[self.units.first + place as usize * self.units.step])
     }
 
-    /// Appends a fragment to `out`, as a command of its own.
-    pub(crate) fn write(&self, fragment: usize, args: &[&[u8]], out: &mut Vec<u8>) {
+    /// The arguments of a fragment, as a command of its own.
+    pub(crate) fn arguments<'a, 's>(
+        &'s self,
+        fragment: usize,
+        args: &'s [&'a [u8]],
+    ) -> impl Iterator<Item = &'a [u8]> + 's {
         let Units { first, step, count } = self.units;
         let (head, rest) = args.split_at(first);
         let (middle, tail) = rest.split_at(step * count);
-        let places = self.places(fragment);
-        write_array_header(out, head.len() + places.len() * step + tail.len());
-        for argument in head {
-            write_bulk_string(out, argument);
-        }
-        for &place in places {
-            for argument in &middle[place as usize * step..][..step] {
-                write_bulk_string(out, argument);
-            }
-        }
-        for argument in tail {
+        let places = self.places(fragment).iter();
+        let units = places.flat_map(move |&place| &middle[place as usize * step..][..step]);
+        head.iter().chain(units).chain(tail).copied()
+    }
+
+    /// Appends a fragment to `out`, as a command of its own.
+    pub(crate) fn write(&self, fragment: usize, args: &[&[u8]], out: &mut Vec<u8>) {
+        let Units { step, count, .. } = self.units;
+        let places = self.places(fragment).len();
+        write_array_header(out, args.len() - (count - places) * step);
+        for argument in self.arguments(fragment, args) {
             write_bulk_string(out, argument);
         }
     }
