@@ -78,6 +78,9 @@ mod plan;
 #[cfg(feature = "redis")]
 mod client;
 
+// The place of redis-rs.
+#[cfg(feature = "_aio")]
+pub mod aio;
 #[cfg(feature = "redis")]
 pub mod guide;
 
@@ -86,6 +89,8 @@ pub mod guide;
 pub mod fuzz;
 
 // The public interface is:
+#[cfg(feature = "_aio")]
+pub use client::{AsyncConnectionConfig, ShardedMultiplexedConnection};
 #[cfg(feature = "redis")]
 pub use client::{
     ConnectMode, IntoTopology, NodeConfig, NodeConnection, PartialFailure, ShardedClient,

@@ -19,6 +19,7 @@ use super::clock;
 use super::clock::Deadline;
 use super::clock::Patience;
 use super::dispatch::Source;
+use super::dispatch::only_node_for;
 use super::dispatch::route_only_key;
 use super::failure::Failure;
 use super::flight::Flight;
@@ -225,7 +226,7 @@ impl ShardedConnection {
     pub fn node_for_command(&self, command: &Cmd) -> RedisResult<Option<&Node>> {
         let node = match route_only_key(command, &self.options().table, self.router()) {
             Some((_, node)) => Some(node?),
-            None => self.only_node_for(Source::Command(command))?,
+            None => only_node_for(Source::Command(command), &self.options().table, self.router())?,
         };
         Ok(node.map(|node| self.router().node(node)))
     }

@@ -69,7 +69,7 @@ impl<'a> Source<'a> {
     }
 
     /// The arguments, unless one of them is a cursor, which redis-rs does not show.
-    fn args(self) -> Option<Vec<&'a [u8]>> {
+    pub(super) fn args(self) -> Option<Vec<&'a [u8]>> {
         let Self::Command(command) = self else {
             return None;
         };
@@ -128,6 +128,27 @@ pub(super) fn rule_in<'t>(table: &'t CommandTable, args: &[&[u8]]) -> RedisResul
     match table.find(name, || rest.first().copied()) {
         Found::Rule(rule) => Ok(rule.for_arguments(args)),
         Found::Unknown => Err(refused(name, "it is not in the command table").into()),
+    }
+}
+
+/// The node that the command would be sent to, or `None` if it concerns several or none.
+///
+/// # Errors
+///
+/// What the command would be refused with.
+pub(super) fn only_node_for(
+    source: Source<'_>,
+    table: &CommandTable,
+    router: &Router,
+) -> RedisResult<Option<NodeId>> {
+    let bytes = source.packed();
+    let commands = commands(&bytes)?;
+    let command = commands.first().ok_or_else(empty_command)?;
+    let rule = rule_in(table, &command.args)?;
+    match scatter(&command.args, rule, router)? {
+        Plan::One(node) => Ok(Some(node)),
+        Plan::Special(Special::Refused(reason)) => Err(refused(command.args[0], reason).into()),
+        _ => Ok(None),
     }
 }
 
@@ -206,23 +227,6 @@ impl ShardedConnection {
             Ok(Plan::UntilFound) => self.execute_until_found(args, &rule, source, patience),
             Ok(Plan::Special(special)) => self.execute_special(special, args, source),
             Err(error) => instead_of(error.into(), rule.is_read_only(), self.options()),
-        }
-    }
-
-    /// The node that the command would be sent to, or `None` if it concerns several or none.
-    ///
-    /// # Errors
-    ///
-    /// What the command would be refused with.
-    pub(super) fn only_node_for(&self, source: Source<'_>) -> RedisResult<Option<NodeId>> {
-        let bytes = source.packed();
-        let commands = commands(&bytes)?;
-        let command = commands.first().ok_or_else(empty_command)?;
-        let rule = self.rule(&command.args)?;
-        match scatter(&command.args, &rule, self.router())? {
-            Plan::One(node) => Ok(Some(node)),
-            Plan::Special(Special::Refused(reason)) => Err(refused(command.args[0], reason).into()),
-            _ => Ok(None),
         }
     }
 

@@ -61,6 +61,10 @@ use redis::ConnectionLike;
 use redis::RedisResult;
 use redis::Value;
 
+#[cfg(feature = "_aio")]
+pub use aio::AsyncConnectionConfig;
+#[cfg(feature = "_aio")]
+pub use aio::ShardedMultiplexedConnection;
 pub use builder::ShardedClientBuilder;
 pub use connection::ShardedConnection;
 pub use into_builder::IntoTopology;

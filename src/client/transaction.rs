@@ -131,7 +131,7 @@ pub(super) fn is_end_of_exec(reply: &Value) -> bool {
     }
 }
 
-fn lost() -> ShardError {
+pub(super) fn lost() -> ShardError {
     ShardError::new(
         ShardErrorKind::TransactionLost,
         "the connection that held the transaction is gone; nothing was executed",

@@ -22,9 +22,9 @@ pub struct NodeMetrics {
     /// Requests that failed: I/O errors, deadlines, broken replies; once a request, however many commands it
     /// had. A reply never is a failure.
     pub failures: u64,
-    /// Bytes written.
+    /// Bytes written, asynchronous connections left out.
     pub bytes_sent: u64,
-    /// Bytes read.
+    /// Bytes read, asynchronous connections left out.
     pub bytes_received: u64,
     /// Requests sent and not answered yet.
     pub in_flight: u64,
@@ -39,6 +39,7 @@ pub struct NodeMetrics {
 pub(crate) struct Counters {
     running: Mutex<Vec<Arc<Tally>>>,
     ended: Tally,
+    shared: SharedTally,
     ejections: AtomicU64,
 }
 
@@ -91,6 +92,43 @@ impl Tally {
     }
 }
 
+/// What connections count that many tasks share. Bytes are not among it: redis-rs does not tell them.
+#[derive(Debug, Default)]
+pub(crate) struct SharedTally(Tally);
+
+/// Requests under way; they are over when this is dropped.
+#[derive(Debug)]
+pub(crate) struct UnderWay<'t> {
+    tally: &'t SharedTally,
+    requests: u64,
+}
+
+impl SharedTally {
+    pub(crate) fn begin(&self, requests: u64) -> UnderWay<'_> {
+        self.0.requests.fetch_add(requests, Relaxed);
+        self.0.in_flight.fetch_add(requests, Relaxed);
+        UnderWay { tally: self, requests }
+    }
+
+    pub(crate) fn failed(&self) {
+        self.0.failures.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn connected(&self) {
+        self.0.connections.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn disconnected(&self) {
+        self.0.connections.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.tally.0.in_flight.fetch_sub(self.requests, Relaxed);
+    }
+}
+
 fn add(counter: &AtomicU64, number: u64) {
     counter.store(counter.load(Relaxed).wrapping_add(number), Relaxed);
 }
@@ -105,6 +143,11 @@ impl Counters {
         let tally = Arc::new(Tally::default());
         self.running.lock().push(Arc::clone(&tally));
         tally
+    }
+
+    /// The tally of the connections that many tasks share.
+    pub(crate) fn shared(&self) -> &SharedTally {
+        &self.shared
     }
 
     pub(crate) fn end(&self, tally: &Arc<Tally>) {
@@ -123,7 +166,8 @@ impl Counters {
         let running = self.running.lock();
         let sum = |counter: fn(&Tally) -> &AtomicU64| {
             let tallies = running.iter().map(|tally| counter(tally).load(Relaxed));
-            tallies.sum::<u64>() + counter(&self.ended).load(Relaxed)
+            let rest = [&self.ended, &self.shared.0].map(|tally| counter(tally).load(Relaxed));
+            tallies.sum::<u64>() + rest.iter().sum::<u64>()
         };
         NodeMetrics {
             node,
@@ -142,6 +186,21 @@ impl Counters {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_that_is_dropped_is_not_under_way() {
+        let counters = Counters::default();
+        counters.shared().connected();
+        let two = counters.shared().begin(2);
+        let one = counters.shared().begin(1);
+        drop(two);
+        let metrics = counters.metrics("h:1:1".parse().unwrap(), NodeState::Live);
+        assert_eq!((metrics.requests, metrics.in_flight, metrics.connections), (3, 1, 1));
+        drop(one);
+        counters.shared().failed();
+        let metrics = counters.metrics("h:1:1".parse().unwrap(), NodeState::Live);
+        assert_eq!((metrics.in_flight, metrics.failures), (0, 1));
+    }
 
     #[test]
     fn what_ended_connections_counted_stays() {

@@ -33,11 +33,13 @@ const LAYERS: &[(&str, &[&str])] = &[
             "plan",
         ],
     ),
+    // redis-rs's names for what the client has.
+    ("aio", &["client"]),
     ("fuzz", &["node", "protocol", "command", "distribution", "topology", "plan", "client"]),
 ];
 
 /// The modules that do input and output, and one that compares with redis-rs. Every other one is pure.
-const FRONT_ENDS: &[&str] = &["client", "fuzz"];
+const FRONT_ENDS: &[&str] = &["client", "aio", "fuzz"];
 const IMPURE: &[&str] = &[
     "std::net",
     "std::thread",

@@ -6,6 +6,8 @@
 )]
 mod support;
 
+#[cfg(feature = "tokio-comp")]
+mod aio;
 #[cfg(feature = "redis")]
 mod client;
 mod commands;

@@ -12,8 +12,8 @@ use crate::protocol::resp::write_array_header;
 use crate::protocol::resp::write_bulk_string;
 
 /// What `CLIENT SETINFO` says unless the application says otherwise.
-const LIBRARY_NAME: &str = "shardwright";
-const LIBRARY_VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(crate) const LIBRARY_NAME: &str = "shardwright";
+pub(crate) const LIBRARY_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The commands of a handshake, in redis-rs's order: protocol and password, database, library name; then
 /// what the application set on the connection before it broke.
@@ -174,7 +174,7 @@ impl Greeting {
 
 /// What a server says, without the arguments of the command that it does not know (Redis 7.0 `server.c`
 /// `processCommand` quotes them): among those of a handshake is the password.
-pub(super) fn without_arguments(text: &str) -> &str {
+pub(crate) fn without_arguments(text: &str) -> &str {
     text.split(", with args beginning with").next().unwrap_or_default()
 }
 

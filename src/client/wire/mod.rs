@@ -30,7 +30,15 @@ pub(crate) use connecting::Progress;
 pub(crate) use direct::BYTES_A_TURN;
 pub(crate) use exchange::Job;
 pub(crate) use exchange::exchange;
+#[cfg(feature = "_aio")]
+pub(crate) use greeting::LIBRARY_NAME;
+#[cfg(feature = "_aio")]
+pub(crate) use greeting::LIBRARY_VERSION;
+#[cfg(feature = "_aio")]
+pub(crate) use greeting::without_arguments;
 pub(crate) use link::Link;
+#[cfg(feature = "_aio")]
+pub(crate) use link::Refusal;
 pub(crate) use link::WireError;
 pub(crate) use listening::Listening;
 pub(crate) use listening::Order;

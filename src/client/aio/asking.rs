@@ -1,0 +1,209 @@
+//! Requests to one node, over a link that tasks share or over one of their own.
+
+use std::sync::Arc;
+
+use redis::Cmd;
+use redis::Pipeline;
+use redis::RedisResult;
+use redis::Value;
+
+use super::ShardedMultiplexedConnection;
+use super::failure::Unmet;
+use super::failure::request_failure;
+use super::link::Link;
+use super::slot::Slot;
+use crate::client::clock;
+use crate::client::clock::Deadline;
+use crate::client::clock::Patience;
+use crate::client::failure::Failure;
+use crate::client::failure::Phase;
+use crate::client::failure::failure_of;
+use crate::client::wire::WireError;
+use crate::health::Incident;
+use crate::node::NodeId;
+use crate::plan::Part;
+
+/// A request under way.
+struct Asked<'a> {
+    slot: &'a Slot,
+    /// The member's epoch when it was sent.
+    epoch: u64,
+    patience: Patience,
+}
+
+impl ShardedMultiplexedConnection {
+    /// Asks one node and waits for its reply.
+    #[inline]
+    pub(super) async fn ask(
+        &self,
+        node: NodeId,
+        command: &Cmd,
+        patience: Patience,
+    ) -> Result<Value, Unmet> {
+        let slot = self.roster.slot(node);
+        let (mut link, patience) = match slot.ready(self.lane, self.links.session_version()) {
+            Some(link) => (link, patience),
+            None => self.open_and_wait(slot, patience).await?,
+        };
+        let asked = self.begin(slot, patience)?;
+        bound(&mut link, patience);
+        let under_way = slot.member.counters().shared().begin(1);
+        let reply = link.connection.send_packed_command(command).await;
+        drop(under_way);
+        self.conclude(asked, &link, reply)
+    }
+
+    /// Asks one node, over a link that nobody else uses meanwhile.
+    pub(super) async fn ask_aside(
+        &self,
+        node: NodeId,
+        command: &Cmd,
+        patience: Patience,
+    ) -> Result<Value, Unmet> {
+        let slot = self.roster.slot(node);
+        let start = clock::now();
+        let link = self.links.open_aside(slot, self.patience()).await?;
+        let limit = Deadline::after(start, patience.limit).left(clock::now());
+        let reply = self.ask_on(&link, slot, command, Patience { limit, ..patience }).await?;
+        slot.put_spare(link);
+        Ok(reply)
+    }
+
+    /// Asks over `link`.
+    pub(super) async fn ask_on(
+        &self,
+        link: &Link,
+        slot: &Slot,
+        command: &Cmd,
+        patience: Patience,
+    ) -> Result<Value, Unmet> {
+        let asked = self.begin(slot, patience)?;
+        let mut bounded = link.clone();
+        bound(&mut bounded, patience);
+        let under_way = slot.member.counters().shared().begin(1);
+        let reply = bounded.connection.send_packed_command(command).await;
+        drop(under_way);
+        self.conclude(asked, link, reply)
+    }
+
+    /// Sends the commands of `pipeline` to one node and waits for the `count` replies behind the first
+    /// `offset`. Without a link, over the one that tasks share.
+    pub(super) async fn ask_many(
+        &self,
+        slot: &Arc<Slot>,
+        link: Option<&Link>,
+        pipeline: &Pipeline,
+        (offset, count): (usize, usize),
+        patience: Patience,
+    ) -> Result<Vec<Value>, Unmet> {
+        let (mut link, patience) = match link {
+            Some(link) => (link.clone(), patience),
+            None => match slot.ready(self.lane, self.links.session_version()) {
+                Some(link) => (link, patience),
+                None => self.open_and_wait(slot, patience).await?,
+            },
+        };
+        let asked = self.begin(slot, patience)?;
+        bound(&mut link, patience);
+        let under_way = slot.member.counters().shared().begin(pipeline.len() as u64);
+        let replies = link.connection.send_packed_commands(pipeline, offset, count).await;
+        drop(under_way);
+        if pipeline.is_transaction() && !has_ended(&replies) {
+            // It may be open still, and what others send would be queued.
+            link.state.close();
+            slot.remove(&link);
+        }
+        self.conclude(asked, &link, replies)
+    }
+
+    /// The part of a request that `node` answers.
+    pub(super) async fn ask_part(
+        &self,
+        node: NodeId,
+        command: &Cmd,
+        patience: Patience,
+    ) -> Result<Part<Value>, Failure> {
+        match self.ask(node, command, patience).await {
+            Ok(reply) => Ok(Part { node, reply }),
+            Err(unmet) => Err(unmet.into_failure(&self.roster.slot(node).member)),
+        }
+    }
+
+    /// The link that tasks share.
+    pub(super) async fn link(&self, slot: &Arc<Slot>, patience: Patience) -> Result<Link, Failure> {
+        match slot.ready(self.lane, self.links.session_version()) {
+            Some(link) => Ok(link),
+            None => Ok(self.open_and_wait(slot, patience).await?.0),
+        }
+    }
+
+    /// Waits for the link to be opened, and tells what patience is left.
+    #[cold]
+    async fn open_and_wait(
+        &self,
+        slot: &Arc<Slot>,
+        patience: Patience,
+    ) -> Result<(Link, Patience), Failure> {
+        let deadline = Deadline::after(clock::now(), patience.limit);
+        // In a box, so that the future of a request that need not wait is small.
+        let link = Box::pin(self.links.open(slot, self.lane, patience)).await?;
+        Ok((link, Patience { limit: deadline.left(clock::now()), ..patience }))
+    }
+
+    /// Begins a request.
+    ///
+    /// # Errors
+    ///
+    /// If there is no time left for it.
+    #[inline]
+    fn begin<'a>(&self, slot: &'a Slot, patience: Patience) -> Result<Asked<'a>, Failure> {
+        if patience.limit.is_some_and(|limit| limit.is_zero()) {
+            let deadline = self.until.or_earlier(Deadline::after(clock::now(), patience.limit));
+            return Err(failure_of(&slot.member, WireError::Deadline, Phase::Talking, deadline));
+        }
+        Ok(Asked { slot, epoch: slot.member.epoch(), patience })
+    }
+
+    /// Tells the node's health what became of a request, and hangs up on one that failed.
+    #[inline]
+    fn conclude<T>(
+        &self,
+        asked: Asked<'_>,
+        link: &Link,
+        result: RedisResult<T>,
+    ) -> Result<T, Unmet> {
+        let Asked { slot, epoch, patience } = asked;
+        let error = match result {
+            Ok(reply) => {
+                self.links.observe(&slot.member, epoch, Incident::Reply);
+                return Ok(reply);
+            }
+            Err(error) => error,
+        };
+        let Some((failure, incident)) = request_failure(&slot.member, &error, patience) else {
+            self.links.observe(&slot.member, epoch, Incident::Reply);
+            return Err(Unmet::Refused(error));
+        };
+        slot.member.counters().shared().failed();
+        slot.remove(link);
+        if link.state.break_once() {
+            self.links.observe(&slot.member, epoch, incident);
+        }
+        Err(failure.into())
+    }
+}
+
+/// Bounds the next request over this handle of a link.
+#[inline]
+fn bound(link: &mut Link, patience: Patience) {
+    if let Some(limit) = patience.limit {
+        link.connection.set_response_timeout(limit);
+    }
+}
+
+/// Whether the replies to a transaction say that the node has none any more.
+fn has_ended(replies: &RedisResult<Vec<Value>>) -> bool {
+    replies
+        .as_ref()
+        .is_ok_and(|replies| replies.last().is_some_and(crate::client::transaction::is_end_of_exec))
+}

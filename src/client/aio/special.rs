@@ -1,0 +1,150 @@
+//! Commands that concern the connection rather than a node.
+
+use futures_util::future::join_all;
+use redis::Cmd;
+use redis::RedisResult;
+use redis::Value;
+
+use super::ShardedMultiplexedConnection;
+use super::connecting::command_of;
+use super::execute::not_shared;
+use super::link::Link;
+use crate::client::clock::Patience;
+use crate::client::dispatch::refused;
+use crate::client::failure::Failure;
+use crate::client::partial::Joining;
+use crate::client::scan::ScanFailed;
+use crate::client::scan::ScanStep;
+use crate::client::scan::begin_scan;
+use crate::client::scan::end_scan;
+use crate::client::special::is_error;
+use crate::client::special::local_reply;
+use crate::client::special::wrong_arity;
+use crate::command::CommandRule;
+use crate::command::Gather;
+use crate::command::SessionCommand;
+use crate::command::Special;
+use crate::command::TransactionCommand;
+use crate::node::NodeId;
+use crate::plan::Part;
+use crate::plan::designated;
+
+impl ShardedMultiplexedConnection {
+    pub(super) async fn execute_special(
+        &mut self,
+        special: Special,
+        args: &[&[u8]],
+        command: &Cmd,
+    ) -> RedisResult<Value> {
+        match special {
+            // `QUIT` included: others use the connections.
+            Special::Local(reply) => Ok(local_reply(reply, args)),
+            Special::Session(kind) => self.change_session(kind, args, command).await,
+            Special::Transaction(TransactionCommand::Watch) if args.len() > 1 => {
+                self.watch(args, command).await
+            }
+            Special::Transaction(TransactionCommand::Unwatch) if args.len() == 1 => {
+                self.unwatch(command).await
+            }
+            Special::Transaction(TransactionCommand::Watch | TransactionCommand::Unwatch) => {
+                Ok(wrong_arity(args[0]))
+            }
+            Special::Transaction(_) => Err(not_shared(args[0])),
+            Special::Scan => self.scan(args, command).await,
+            Special::Refused(reason) => Err(refused(args[0], reason).into()),
+        }
+    }
+
+    /// Tells all open links, and remembers it for those that will be opened.
+    async fn change_session(
+        &mut self,
+        kind: SessionCommand,
+        args: &[&[u8]],
+        command: &Cmd,
+    ) -> RedisResult<Value> {
+        let told = self.links_to_tell().await?;
+        let patience = self.patience();
+        let this = &*self;
+        let tell = |(node, link)| this.tell(node, link, command, patience);
+        let parts = join_all(told.iter().cloned().map(tell)).await;
+        let changed = |part: &Result<Part<Value>, _>| match part {
+            Ok(part) => kind == SessionCommand::Hello || !is_error(&part.reply),
+            Err(_) => false,
+        };
+        let is_done =
+            parts.iter().all(|part| part.as_ref().is_ok_and(|part| !is_error(&part.reply)));
+        let changed: Vec<_> = parts.iter().map(changed).collect();
+        let rule = CommandRule::all_nodes(Gather::First);
+        // What was not set everywhere is not set: an error in the place of the reply would not keep a
+        // pipeline from going on.
+        let failed = parts.iter().find_map(|part| part.as_ref().err().cloned());
+        let reply = self.join(Joining::Nodes(Gather::First), parts, args, &rule);
+        let reply = reply.and_then(|reply| failed.map_or(Ok(reply), |failure| Err(failure.into())));
+        if is_done && kind != SessionCommand::Reset {
+            let told: Vec<_> = told.into_iter().map(|(_, link)| link).collect();
+            self.links.remember(kind, args, &told);
+            return reply;
+        }
+        if is_done {
+            // They have forgotten the password and the database of the URL too: new links say them.
+            self.links.remember(kind, args, &[]);
+        }
+        for ((node, link), _) in told.iter().zip(changed).filter(|(_, changed)| *changed) {
+            link.state.close();
+            self.roster.slot(*node).remove(link);
+        }
+        reply
+    }
+
+    async fn tell(
+        &self,
+        node: NodeId,
+        link: Link,
+        command: &Cmd,
+        patience: Patience,
+    ) -> Result<Part<Value>, Failure> {
+        let slot = self.roster.slot(node);
+        match self.ask_on(&link, slot, command, patience).await {
+            Ok(reply) => Ok(Part { node, reply }),
+            Err(unmet) => Err(unmet.into_failure(&slot.member)),
+        }
+    }
+
+    /// The links that are open, to nodes that are not ejected; if there is none, a new one: somebody has
+    /// to say whether the database exists, or the password is right.
+    async fn links_to_tell(&self) -> RedisResult<Vec<(NodeId, Link)>> {
+        let mut told = Vec::new();
+        for (node, slot) in self.roster.slots() {
+            if self.router().ejected().contains(node) {
+                // It may take the whole timeout. It hears of it with the handshake of its next link.
+                slot.close();
+            } else {
+                told.extend(slot.open_links().into_iter().map(|link| (node, link)));
+            }
+        }
+        if told.is_empty() {
+            let node = designated(self.router())?;
+            let link = self.link(self.roster.slot(node), self.patience()).await?;
+            told.push((node, link));
+        }
+        Ok(told)
+    }
+
+    /// Scans the node that the cursor names.
+    async fn scan(&mut self, args: &[&[u8]], command: &Cmd) -> RedisResult<Value> {
+        let patience = self.patience();
+        let scan = match begin_scan(args, self.router())? {
+            ScanStep::Forward(node) => return Ok(self.ask(node, command, patience).await?),
+            ScanStep::Done(reply) => return Ok(reply),
+            ScanStep::Scan(scan) => scan,
+        };
+        let cursor = scan.own.to_string();
+        let head = [args[0], cursor.as_bytes()];
+        let command = command_of(head.into_iter().chain(args[2..].iter().copied()));
+        let reply = self.ask(scan.node, &command, patience).await?;
+        end_scan(scan, reply, args[0], self.router()).map_err(|failed| match failed {
+            ScanFailed::Refused(error) => error.into(),
+            ScanFailed::Broken(reply) => self.hang_up(reply, args[0]),
+        })
+    }
+}

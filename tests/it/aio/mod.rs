@@ -1,0 +1,20 @@
+//! The asynchronous connection on healthy servers.
+
+mod requests;
+mod transactions;
+
+use shardwright::NodeConfig;
+use shardwright::ShardedClient;
+use shardwright::ShardedClientBuilder;
+
+use crate::support::redis_server::RedisServer;
+
+/// Servers, and a builder of a client over them. Their names place the keys, so that each run tests the
+/// same.
+fn pool(count: usize) -> Option<(Vec<RedisServer>, ShardedClientBuilder)> {
+    let servers: Vec<_> = (0..count).map(|_| RedisServer::start()).collect::<Option<_>>()?;
+    let nodes = servers.iter().zip(["a", "b", "c", "d"]);
+    let nodes = nodes.map(|(server, name)| NodeConfig::new(server.url()).unwrap().name(name));
+    let builder = nodes.fold(ShardedClient::builder(), ShardedClientBuilder::node);
+    Some((servers, builder.hash_tag("{}".parse().unwrap())))
+}
