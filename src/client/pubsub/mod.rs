@@ -4,6 +4,7 @@
 //! pattern may match channels of any node, so `PSUBSCRIBE` goes to all.
 
 mod station;
+mod subscriptions;
 
 use std::collections::BTreeSet;
 use std::collections::VecDeque;
@@ -23,6 +24,9 @@ use redis::from_redis_value;
 
 use self::station::Refused;
 use self::station::Station;
+pub(crate) use self::subscriptions::Kind;
+pub(crate) use self::subscriptions::Subscriptions;
+pub(crate) use self::subscriptions::find_nodes;
 use super::clock;
 use super::clock::Deadline;
 use super::connection::ShardedConnection;
@@ -32,10 +36,6 @@ use super::shared::Shared;
 use super::wire::wait;
 use crate::error::ShardError;
 use crate::error::ShardErrorKind;
-use crate::node::NodeId;
-use crate::plan::no_live_node;
-use crate::plan::unroutable;
-use crate::topology::Router;
 
 /// What [`redis::PubSub`] is, over several nodes.
 ///
@@ -72,8 +72,7 @@ pub struct ShardedPubSub<'a> {
     shared: Arc<Shared>,
     session: Session,
     generation: u64,
-    channels: BTreeSet<Vec<u8>>,
-    patterns: BTreeSet<Vec<u8>>,
+    wanted: Subscriptions,
     stations: Vec<Station>,
     messages: VecDeque<Msg>,
     read_timeout: Timeout,
@@ -81,13 +80,6 @@ pub struct ShardedPubSub<'a> {
 
 /// How often the topology is looked at while no message comes.
 const GLANCE: Duration = Duration::from_millis(100);
-
-/// Which of the two kinds of subscription.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Channel,
-    Pattern,
-}
 
 impl<'a> ShardedPubSub<'a> {
     pub(super) fn new(connection: &'a mut ShardedConnection) -> Self {
@@ -99,8 +91,7 @@ impl<'a> ShardedPubSub<'a> {
             shared,
             session,
             generation: u64::MAX,
-            channels: BTreeSet::new(),
-            patterns: BTreeSet::new(),
+            wanted: Subscriptions::default(),
             stations: Vec::new(),
             messages: VecDeque::new(),
             read_timeout: Timeout::default(),
@@ -117,7 +108,7 @@ impl<'a> ShardedPubSub<'a> {
     /// A channel that a node refuses (`-NOPERM`) is not tried again; the others are listened to.
     pub fn subscribe<T: ToRedisArgs>(&mut self, channels: T) -> RedisResult<()> {
         let channels = channels.to_redis_args();
-        self.channels.extend(channels.iter().cloned());
+        self.wanted.channels.extend(channels.iter().cloned());
         self.confirm()?;
         self.find_node(&channels)
     }
@@ -129,7 +120,7 @@ impl<'a> ShardedPubSub<'a> {
     ///
     /// As [`subscribe`](Self::subscribe), and if every node is ejected.
     pub fn psubscribe<T: ToRedisArgs>(&mut self, patterns: T) -> RedisResult<()> {
-        self.patterns.extend(patterns.to_redis_args());
+        self.wanted.patterns.extend(patterns.to_redis_args());
         self.confirm()?;
         self.find_node(&[])
     }
@@ -140,7 +131,7 @@ impl<'a> ShardedPubSub<'a> {
     ///
     /// As [`subscribe`](Self::subscribe).
     pub fn unsubscribe<T: ToRedisArgs>(&mut self, channels: T) -> RedisResult<()> {
-        remove(&mut self.channels, &channels);
+        remove(&mut self.wanted.channels, &channels);
         self.confirm()
     }
 
@@ -150,7 +141,7 @@ impl<'a> ShardedPubSub<'a> {
     ///
     /// As [`subscribe`](Self::subscribe).
     pub fn punsubscribe<T: ToRedisArgs>(&mut self, patterns: T) -> RedisResult<()> {
-        remove(&mut self.patterns, &patterns);
+        remove(&mut self.wanted.patterns, &patterns);
         self.confirm()
     }
 
@@ -235,21 +226,9 @@ impl<'a> ShardedPubSub<'a> {
         failed.or(late).map_or(Ok(()), Err)
     }
 
-    /// Whether there is a node to listen to for each of `channels`.
-    ///
-    /// # Errors
-    ///
-    /// If the node of one is ejected and keeps its keys, or all are ejected.
+    /// Looks whether there is a node to listen to for each of `channels`.
     fn find_node(&self, channels: &[Vec<u8>]) -> RedisResult<()> {
-        let snapshot = self.shared.topology.current();
-        let router = snapshot.router();
-        if router.live_nodes().next().is_none() {
-            return Err(no_live_node().into());
-        }
-        for channel in channels.iter().filter(|channel| !is_heard_everywhere(channel)) {
-            router.route(channel).map_err(|why| unroutable(why, router))?;
-        }
-        Ok(())
+        Ok(find_nodes(channels, self.shared.topology.current().router())?)
     }
 
     fn ping_with<T: FromRedisValue>(&mut self, arguments: &[Vec<u8>]) -> RedisResult<T> {
@@ -299,11 +278,9 @@ impl<'a> ShardedPubSub<'a> {
                 }
             }
             for Refused { name, error } in station.take_refused() {
-                match name {
-                    Some((Kind::Channel, name)) => self.channels.remove(&name),
-                    Some((Kind::Pattern, name)) => self.patterns.remove(&name),
-                    None => false,
-                };
+                if let Some((kind, name)) = name {
+                    self.wanted.of_mut(kind).remove(&name);
+                }
                 // Other nodes may have let us.
                 self.generation = u64::MAX;
                 failure = failure.or_else(|| Value::ServerError(error).extract_error().err());
@@ -336,30 +313,18 @@ impl<'a> ShardedPubSub<'a> {
         let router = snapshot.router();
         let mut old = std::mem::take(&mut self.stations);
         for node in router.live_nodes() {
-            let channels =
-                self.channels.iter().filter(|channel| is_heard_on(channel, node, router));
-            let channels: BTreeSet<_> = channels.cloned().collect();
+            let wanted = self.wanted.heard_on(node, router);
             let member = snapshot.member(node);
             let place = old.iter().position(|station| station.member().id() == member.id());
-            if channels.is_empty() && self.patterns.is_empty() && place.is_none() {
+            if wanted.is_empty() && place.is_none() {
                 continue;
             }
             let mut station =
                 place.map_or_else(|| Station::new(member, now), |place| old.swap_remove(place));
-            station.assign(channels, self.patterns.clone());
+            station.assign(wanted);
             self.stations.push(station);
         }
     }
-}
-
-/// Whether messages of `channel` come from `node`.
-fn is_heard_on(channel: &[u8], node: NodeId, router: &Router) -> bool {
-    is_heard_everywhere(channel) || router.route(channel) == Ok(node)
-}
-
-/// Whether each node announces its own keys in `channel`.
-fn is_heard_everywhere(channel: &[u8]) -> bool {
-    channel.starts_with(b"__key")
 }
 
 fn remove<T: ToRedisArgs>(set: &mut BTreeSet<Vec<u8>>, names: &T) {

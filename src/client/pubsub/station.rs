@@ -1,6 +1,5 @@
 //! The connection to one node that is listened to.
 
-use std::collections::BTreeSet;
 use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
@@ -12,6 +11,7 @@ use redis::ServerError;
 use redis::Value;
 
 use super::Kind;
+use super::Subscriptions;
 use crate::client::clock::Deadline;
 use crate::client::endpoint::Endpoint;
 use crate::client::failure::Failure;
@@ -40,13 +40,6 @@ pub(super) struct Station {
     back_off: Duration,
     /// Somebody waits for a confirmation.
     is_hurried: bool,
-}
-
-/// Names of channels and patterns.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Subscriptions {
-    channels: BTreeSet<Vec<u8>>,
-    patterns: BTreeSet<Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -112,8 +105,8 @@ impl Station {
     }
 
     /// Sets what is to be listened to.
-    pub(super) fn assign(&mut self, channels: BTreeSet<Vec<u8>>, patterns: BTreeSet<Vec<u8>>) {
-        self.wanted = Subscriptions { channels, patterns };
+    pub(super) fn assign(&mut self, wanted: Subscriptions) {
+        self.wanted = wanted;
     }
 
     /// Somebody waits: the next failure is news, and the next attempt is now.
@@ -144,7 +137,7 @@ impl Station {
     pub(super) fn is_settled(&self) -> bool {
         match &self.state {
             State::Up(up) => up.told == self.wanted && up.is_confirmed(),
-            _ => self.wanted == Subscriptions::default(),
+            _ => self.wanted.is_empty(),
         }
     }
 
@@ -199,7 +192,7 @@ impl Station {
         let state = mem::replace(&mut self.state, State::Down { retry_at: now + self.back_off });
         let (outcome, phase, deadline) = match state {
             State::Down { retry_at } => {
-                if retry_at > now || self.wanted == Subscriptions::default() {
+                if retry_at > now || self.wanted.is_empty() {
                     self.state = State::Down { retry_at };
                     return Ok(false);
                 }
@@ -291,9 +284,9 @@ impl Up {
     ) -> Result<bool, WireError> {
         let mut has_news = false;
         if self.told != *wanted {
-            for kind in [Kind::Channel, Kind::Pattern] {
+            for kind in Kind::ALL {
                 let (told, wanted) = (self.told.of(kind), wanted.of(kind));
-                let (subscribe, unsubscribe) = kind.words();
+                let (subscribe, unsubscribe) = words(kind);
                 let new: Vec<Vec<u8>> = wanted.difference(told).cloned().collect();
                 let old: Vec<Vec<u8>> = told.difference(wanted).cloned().collect();
                 for (word, arguments) in [(subscribe, new), (unsubscribe, old)] {
@@ -370,27 +363,10 @@ impl Up {
     }
 }
 
-impl Subscriptions {
-    fn of(&self, kind: Kind) -> &BTreeSet<Vec<u8>> {
-        match kind {
-            Kind::Channel => &self.channels,
-            Kind::Pattern => &self.patterns,
-        }
-    }
-
-    fn of_mut(&mut self, kind: Kind) -> &mut BTreeSet<Vec<u8>> {
-        match kind {
-            Kind::Channel => &mut self.channels,
-            Kind::Pattern => &mut self.patterns,
-        }
-    }
-}
-
-impl Kind {
-    fn words(self) -> (OrderWord, OrderWord) {
-        match self {
-            Self::Channel => (OrderWord::Subscribe, OrderWord::Unsubscribe),
-            Self::Pattern => (OrderWord::PSubscribe, OrderWord::PUnsubscribe),
-        }
+/// To listen, and to listen no longer.
+fn words(kind: Kind) -> (OrderWord, OrderWord) {
+    match kind {
+        Kind::Channel => (OrderWord::Subscribe, OrderWord::Unsubscribe),
+        Kind::Pattern => (OrderWord::PSubscribe, OrderWord::PUnsubscribe),
     }
 }
