@@ -19,7 +19,7 @@ use rustix::time::clock_gettime;
 mod benchmarks;
 
 /// What is compared: ours, and what it is measured against.
-const PAIRS: [(&str, &str); 8] = [
+const PAIRS: [(&str, &str); 18] = [
     ("client/get/shardwright/1", "client/get/redis-rs/1"),
     ("client/get/shardwright/4", "client/get/redis-rs/1"),
     ("client/set/shardwright/1", "client/set/redis-rs/1"),
@@ -28,6 +28,16 @@ const PAIRS: [(&str, &str); 8] = [
     ("client/mget_100x1k/shardwright/4", "client/mget_100x1k/redis-rs/1"),
     ("client/pipeline_100/shardwright/1", "client/pipeline_100/redis-rs/1"),
     ("client/pipeline_100/shardwright/4", "client/pipeline_100/redis-rs/1"),
+    ("aio/get_by_1/shardwright/1", "aio/get_by_1/redis-rs/1"),
+    ("aio/get_by_1/shardwright/4", "aio/get_by_1/redis-rs/1"),
+    ("aio/get_by_10/shardwright/1", "aio/get_by_10/redis-rs/1"),
+    ("aio/get_by_10/shardwright/4", "aio/get_by_10/redis-rs/1"),
+    ("aio/get_by_50/shardwright/1", "aio/get_by_50/redis-rs/1"),
+    ("aio/get_by_50/shardwright/4", "aio/get_by_50/redis-rs/1"),
+    ("aio/get_by_200/shardwright/1", "aio/get_by_200/redis-rs/1"),
+    ("aio/get_by_200/shardwright/4", "aio/get_by_200/redis-rs/1"),
+    ("aio/mget_100_by_10/shardwright/1", "aio/mget_100_by_10/redis-rs/1"),
+    ("aio/mget_100_by_10/shardwright/4", "aio/mget_100_by_10/redis-rs/1"),
 ];
 
 /// How long one side is measured in a round.

@@ -17,21 +17,22 @@ use shardwright::ShardedClient;
 
 use super::List;
 use super::servers::Server;
+use super::servers::Servers;
 
 /// One server through redis-rs, one through this crate, four through this crate.
-const WAYS: [&str; 3] = ["redis-rs/1", "shardwright/1", "shardwright/4"];
+pub(super) const WAYS: [&str; 3] = ["redis-rs/1", "shardwright/1", "shardwright/4"];
 
 /// Keys of the requests with one key, each of which is asked for once a pass.
 const KEYS: usize = 512;
 
 /// Keys of an MGET, commands of a pipeline.
-const MANY: usize = 100;
+pub(super) const MANY: usize = 100;
 
 /// Bytes of a value.
-const SMALL: usize = 100;
+pub(super) const SMALL: usize = 100;
 const LARGE: usize = 1024;
 
-const DEADLINE: Duration = Duration::from_secs(5);
+pub(super) const DEADLINE: Duration = Duration::from_secs(5);
 
 type Connection = Box<dyn ConnectionLike>;
 
@@ -97,7 +98,7 @@ fn add_routing(list: &mut List<'_>) {
 /// Adds a benchmark of a connection of the kind that ends its name.
 fn add(
     list: &mut List<'_>,
-    servers: &Rc<OnceCell<Option<Vec<Server>>>>,
+    servers: &Rc<OnceCell<Servers>>,
     name: String,
     repeats: usize,
     expected: u64,
@@ -145,33 +146,33 @@ fn sharded(urls: Vec<String>) -> RedisResult<Connection> {
 }
 
 /// The varying digits come first: `fnv1a_64` keeps keys together that differ only at the end.
-fn key(size: usize, index: usize) -> String {
+pub(super) fn key(size: usize, index: usize) -> String {
     format!("{index:04}:bench:{size:04}:key")
 }
 
-fn gets(size: usize) -> Vec<Cmd> {
+pub(super) fn gets(size: usize) -> Vec<Cmd> {
     (0..KEYS).map(|index| Cmd::get(key(size, index))).collect()
 }
 
-fn sets(size: usize) -> Vec<Cmd> {
+pub(super) fn sets(size: usize) -> Vec<Cmd> {
     (0..KEYS).map(|index| Cmd::set(key(size, index), vec![b'v'; size])).collect()
 }
 
-fn length(value: &RedisResult<Value>) -> u64 {
+pub(super) fn length(value: &RedisResult<Value>) -> u64 {
     match value {
         Ok(Value::BulkString(value)) => value.len() as u64,
         other => panic!("instead of a value: {other:?}"),
     }
 }
 
-fn lengths(values: RedisResult<Value>) -> u64 {
+pub(super) fn lengths(values: RedisResult<Value>) -> u64 {
     match values {
         Ok(Value::Array(values)) => values.into_iter().map(|value| length(&Ok(value))).sum(),
         other => panic!("instead of values: {other:?}"),
     }
 }
 
-fn done(reply: RedisResult<Value>) -> u64 {
+pub(super) fn done(reply: RedisResult<Value>) -> u64 {
     match reply {
         Ok(Value::Okay) => 1,
         other => panic!("instead of OK: {other:?}"),

@@ -5,6 +5,8 @@
 
 use std::rc::Rc;
 
+#[cfg(feature = "tokio-comp")]
+mod aio;
 mod building;
 #[cfg(feature = "redis")]
 mod client;
@@ -32,6 +34,8 @@ pub fn wanted(is_wanted: impl Fn(&str) -> bool) -> Vec<Benchmark> {
     building::add_to(&mut list);
     #[cfg(feature = "redis")]
     client::add_to(&mut list);
+    #[cfg(feature = "tokio-comp")]
+    aio::add_to(&mut list);
     list.benchmarks
 }
 

@@ -17,6 +17,9 @@ pub(super) struct Server {
     port: u16,
 }
 
+/// Servers, if they can be had.
+pub(super) type Servers = Option<Vec<Server>>;
+
 impl Server {
     /// Starts `count` of them; none if redis-server is not installed.
     ///

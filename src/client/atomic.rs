@@ -97,7 +97,7 @@ impl ShardedConnection {
 /// # Errors
 ///
 /// If so: it was executed, one command after the other.
-fn was_queued(replies: &[Value], offset: usize) -> RedisResult<()> {
+pub(super) fn was_queued(replies: &[Value], offset: usize) -> RedisResult<()> {
     let is_error = |reply: &Value| matches!(reply, Value::ServerError(_));
     match &replies[..offset.min(replies.len())] {
         [Value::ServerError(refusal), inner @ ..] if !inner.iter().all(is_error) => {

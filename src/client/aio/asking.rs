@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use redis::Cmd;
 use redis::Pipeline;
-use redis::RedisResult;
 use redis::Value;
 
 use super::ShardedMultiplexedConnection;
 use super::failure::Unmet;
 use super::failure::request_failure;
 use super::link::Link;
+use super::link::LinkError;
 use super::slot::Slot;
 use crate::client::clock;
 use crate::client::clock::Deadline;
@@ -41,14 +41,13 @@ impl ShardedMultiplexedConnection {
         patience: Patience,
     ) -> Result<Value, Unmet> {
         let slot = self.roster.slot(node);
-        let (mut link, patience) = match slot.ready(self.lane, self.links.session_version()) {
+        let (link, patience) = match slot.ready(self.lane, self.links.session_version()) {
             Some(link) => (link, patience),
             None => self.open_and_wait(slot, patience).await?,
         };
         let asked = self.begin(slot, patience)?;
-        bound(&mut link, patience);
         let under_way = slot.member.counters().shared().begin(1);
-        let reply = link.connection.send_packed_command(command).await;
+        let reply = link.ask(command, patience.limit).await;
         drop(under_way);
         self.conclude(asked, &link, reply)
     }
@@ -78,10 +77,8 @@ impl ShardedMultiplexedConnection {
         patience: Patience,
     ) -> Result<Value, Unmet> {
         let asked = self.begin(slot, patience)?;
-        let mut bounded = link.clone();
-        bound(&mut bounded, patience);
         let under_way = slot.member.counters().shared().begin(1);
-        let reply = bounded.connection.send_packed_command(command).await;
+        let reply = link.ask(command, patience.limit).await;
         drop(under_way);
         self.conclude(asked, link, reply)
     }
@@ -96,7 +93,7 @@ impl ShardedMultiplexedConnection {
         (offset, count): (usize, usize),
         patience: Patience,
     ) -> Result<Vec<Value>, Unmet> {
-        let (mut link, patience) = match link {
+        let (link, patience) = match link {
             Some(link) => (link.clone(), patience),
             None => match slot.ready(self.lane, self.links.session_version()) {
                 Some(link) => (link, patience),
@@ -104,9 +101,8 @@ impl ShardedMultiplexedConnection {
             },
         };
         let asked = self.begin(slot, patience)?;
-        bound(&mut link, patience);
         let under_way = slot.member.counters().shared().begin(pipeline.len() as u64);
-        let replies = link.connection.send_packed_commands(pipeline, offset, count).await;
+        let replies = link.ask_many(pipeline, offset, count, patience.limit).await;
         drop(under_way);
         if pipeline.is_transaction() && !has_ended(&replies) {
             // It may be open still, and what others send would be queued.
@@ -170,7 +166,7 @@ impl ShardedMultiplexedConnection {
         &self,
         asked: Asked<'_>,
         link: &Link,
-        result: RedisResult<T>,
+        result: Result<T, LinkError>,
     ) -> Result<T, Unmet> {
         let Asked { slot, epoch, patience } = asked;
         let error = match result {
@@ -180,9 +176,12 @@ impl ShardedMultiplexedConnection {
             }
             Err(error) => error,
         };
-        let Some((failure, incident)) = request_failure(&slot.member, &error, patience) else {
-            self.links.observe(&slot.member, epoch, Incident::Reply);
-            return Err(Unmet::Refused(error));
+        let (failure, incident) = match request_failure(&slot.member, error, patience) {
+            Ok(failed) => failed,
+            Err(error) => {
+                self.links.observe(&slot.member, epoch, Incident::Reply);
+                return Err(Unmet::Refused(error));
+            }
         };
         slot.member.counters().shared().failed();
         slot.remove(link);
@@ -193,16 +192,8 @@ impl ShardedMultiplexedConnection {
     }
 }
 
-/// Bounds the next request over this handle of a link.
-#[inline]
-fn bound(link: &mut Link, patience: Patience) {
-    if let Some(limit) = patience.limit {
-        link.connection.set_response_timeout(limit);
-    }
-}
-
 /// Whether the replies to a transaction say that the node has none any more.
-fn has_ended(replies: &RedisResult<Vec<Value>>) -> bool {
+fn has_ended(replies: &Result<Vec<Value>, LinkError>) -> bool {
     replies
         .as_ref()
         .is_ok_and(|replies| replies.last().is_some_and(crate::client::transaction::is_end_of_exec))

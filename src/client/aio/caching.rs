@@ -18,7 +18,7 @@ impl ShardedMultiplexedConnection {
     /// cache. A connection that breaks takes its cache and its counts with it.
     pub fn get_cache_statistics(&self) -> Option<CacheStatistics> {
         let statistics = self.open_links().into_iter();
-        let statistics = statistics.filter_map(|link| link.connection.get_cache_statistics());
+        let statistics = statistics.filter_map(|link| link.delegate()?.get_cache_statistics());
         statistics.reduce(|mut sum, other| {
             sum.hit += other.hit;
             sum.miss += other.miss;

@@ -37,6 +37,8 @@ pub struct AsyncConnectionConfig {
     pub(super) redis: redis::AsyncConnectionConfig,
     response_timeout: Choice,
     connection_timeout: Choice,
+    /// Whether something was set that only redis-rs's own connection knows.
+    is_for_redis_rs: bool,
     push_listener: Option<PushListener>,
     connections_per_node: NonZeroUsize,
 }
@@ -74,6 +76,7 @@ impl Default for AsyncConnectionConfig {
                 .set_connection_timeout(None),
             response_timeout: Choice::default(),
             connection_timeout: Choice::default(),
+            is_for_redis_rs: false,
             push_listener: None,
             connections_per_node: NonZeroUsize::MIN,
         }
@@ -145,7 +148,7 @@ impl AsyncConnectionConfig {
         self,
         change: impl FnOnce(redis::AsyncConnectionConfig) -> redis::AsyncConnectionConfig,
     ) -> Self {
-        Self { redis: change(self.redis), ..self }
+        Self { redis: change(self.redis), is_for_redis_rs: true, ..self }
     }
 
     /// How long a request may take on a connection of a client with `options`.
@@ -157,6 +160,10 @@ impl AsyncConnectionConfig {
     pub(super) fn connection_timeout(&self, options: &Options) -> Option<Duration> {
         let limit = options.connect_timeout.or(options.timeout);
         self.connection_timeout.or(limit.or(Some(CONNECTION_TIMEOUT)))
+    }
+
+    pub(super) fn is_for_redis_rs(&self) -> bool {
+        self.is_for_redis_rs || self.push_listener.is_some()
     }
 
     pub(super) fn push_listener(&self) -> Option<PushListener> {

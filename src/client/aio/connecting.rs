@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::Cmd;
+use redis::ConnectionAddr;
 use redis::ConnectionInfo;
 use redis::ProtocolVersion;
 use redis::PushInfo;
@@ -12,50 +13,100 @@ use redis::RedisError;
 use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
 
+use super::direct;
 use super::link::Link;
+use super::link::LinkError;
 use super::link::LinkState;
+use super::link::Transport;
 use super::links::SharedLinks;
 use super::runtime::within;
+use crate::client::clock;
+use crate::client::clock::Deadline;
 use crate::client::endpoint::Endpoint;
+use crate::client::failure::Phase;
+use crate::client::failure::failure_of;
 use crate::client::session::Session;
 use crate::client::wire::LIBRARY_NAME;
 use crate::client::wire::LIBRARY_VERSION;
+use crate::client::wire::WireError;
 use crate::protocol::resp::request;
 use crate::topology::Member;
 
 /// Connects to a node, within `limit` as a whole.
+///
+/// # Errors
+///
+/// If it cannot be connected to in time, or refuses the handshake.
 pub(super) async fn connect(
     links: &SharedLinks,
     member: &Arc<Member<Endpoint>>,
     limit: Option<Duration>,
-) -> RedisResult<Link> {
-    match within(limit, connect_unbounded(links, member)).await {
-        Some(connected) => connected,
-        None => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
-    }
-}
-
-async fn connect_unbounded(
-    links: &SharedLinks,
-    member: &Arc<Member<Endpoint>>,
-) -> RedisResult<Link> {
+) -> Result<Link, LinkError> {
+    let deadline = Deadline::after(clock::now(), limit);
     let state = LinkState::new(member);
     loop {
         let (session, version) = links.session();
-        let info = adapted(member.endpoint().info(), &session);
-        let client = redis::Client::open(info)?;
-        let config = with_push_listener(links, member, &state);
-        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-        for command in session.others() {
-            replay(&mut connection, command).await?;
-        }
+        let transport = if is_ours(links, member.endpoint().info()) {
+            let info = member.endpoint().info().clone();
+            let connected = direct::connect(info, session, deadline, &state).await;
+            Transport::Direct(connected.map_err(LinkError::Wire)?)
+        } else {
+            let left = deadline.left(clock::now());
+            let connected = within(left, delegate(links, member, &session, &state)).await;
+            let connected = connected.ok_or(LinkError::Wire(WireError::Deadline))?;
+            Transport::Delegate(connected.map_err(LinkError::Redis)?)
+        };
         // Otherwise something was set while it connected, of which this connection has not heard.
         if links.session_version() == version {
             state.set_session(version);
             state.count();
-            return Ok(Link { connection, state });
+            return Ok(Link::new(transport, state));
         }
     }
+}
+
+/// redis-rs's own connection to a node, with what was set before.
+///
+/// # Errors
+///
+/// If it cannot be connected to in time, or refuses the handshake.
+pub(super) async fn redis_connection(
+    links: &SharedLinks,
+    member: &Arc<Member<Endpoint>>,
+) -> RedisResult<MultiplexedConnection> {
+    let (session, _) = links.session();
+    let limit = links.connection_timeout;
+    match within(limit, delegate(links, member, &session, &LinkState::new(member))).await {
+        Some(connected) => connected,
+        None => {
+            let deadline = Deadline::after(clock::now(), limit);
+            Err(failure_of(member, WireError::Deadline, Phase::Connecting, deadline).into())
+        }
+    }
+}
+
+/// Whether our own connection can do what is asked of it.
+fn is_ours(links: &SharedLinks, info: &ConnectionInfo) -> bool {
+    direct::is_possible()
+        && !links.config.is_for_redis_rs()
+        && info.redis_settings().protocol() == ProtocolVersion::RESP2
+        && matches!(info.addr(), ConnectionAddr::Tcp(..) | ConnectionAddr::Unix(_))
+}
+
+/// redis-rs's connection.
+async fn delegate(
+    links: &SharedLinks,
+    member: &Arc<Member<Endpoint>>,
+    session: &Session,
+    state: &Arc<LinkState>,
+) -> RedisResult<MultiplexedConnection> {
+    let client = redis::Client::open(adapted(member.endpoint().info(), session))?;
+    let config = with_push_listener(links, member, state);
+    let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+    for command in session.others() {
+        replay(&mut connection, command).await?;
+    }
+    Ok(connection)
 }
 
 /// The address of a node, with the password that holds now: that of the URL may be no good any more.

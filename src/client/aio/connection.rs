@@ -16,6 +16,7 @@ use redis::aio::ConnectionLike;
 use redis::aio::MultiplexedConnection;
 
 use super::config::AsyncConnectionConfig;
+use super::connecting::redis_connection;
 use super::failure::Unmet;
 use super::link::Link;
 use super::links::Roster;
@@ -197,9 +198,9 @@ impl ShardedMultiplexedConnection {
         Ok(node.map(|node| self.router().node(node)))
     }
 
-    /// redis-rs's own connection to the node `name`, opened if need be: commands go there whatever their
-    /// keys are. It is the one that tasks share. What fails on it does not count, and it is not replaced
-    /// when it breaks: ask for it again.
+    /// redis-rs's own connection to the node `name` alone, a new one with what was set on this one: commands
+    /// go there whatever their keys are. What fails on it does not count against the node, and it is not
+    /// replaced when it breaks.
     ///
     /// # Errors
     ///
@@ -231,11 +232,12 @@ impl ShardedMultiplexedConnection {
     }
 
     async fn connection_to(&self, node: NodeId) -> RedisResult<MultiplexedConnection> {
-        let mut link = self.link(self.roster.slot(node), self.patience()).await?;
+        let member = &self.roster.slot(node).member;
+        let mut connection = redis_connection(&self.links, member).await?;
         if let Some(timeout) = self.response_timeout {
-            link.connection.set_response_timeout(timeout);
+            connection.set_response_timeout(timeout);
         }
-        Ok(link.connection)
+        Ok(connection)
     }
 
     /// Follows the topology, for a new request.

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use redis::ErrorKind;
 use redis::RedisError;
 
+use super::link::LinkError;
+use crate::client::clock;
 use crate::client::clock::Deadline;
 use crate::client::clock::Patience;
 use crate::client::endpoint::Endpoint;
@@ -63,33 +65,42 @@ impl Unmet {
 /// What is said of a node that could not be connected to.
 pub(super) fn connect_failure(
     member: &Member<Endpoint>,
-    error: RedisError,
+    error: LinkError,
     deadline: Deadline,
 ) -> (Failure, Incident) {
-    let error = wire_error(&error).unwrap_or_else(|| {
-        let reason = without_arguments(&error.to_string()).to_owned();
-        WireError::Refused(Refusal { kind: error.kind(), reason })
-    });
+    let error = match error {
+        LinkError::Wire(error) => error,
+        LinkError::Redis(error) => wire_error(&error).unwrap_or_else(|| {
+            let reason = without_arguments(&error.to_string()).to_owned();
+            WireError::Refused(Refusal { kind: error.kind(), reason })
+        }),
+    };
     let patience = Patience { limit: deadline.limit(), is_blocking: false };
     let incident = incident(&error, Phase::Connecting, patience);
     (failure_of(member, error, Phase::Connecting, deadline), incident)
 }
 
-/// What is said of a request that its connection failed, or `None` if it did not: redis-rs or the node
-/// refused it.
+/// What is said of a request that its connection failed.
+///
+/// # Errors
+///
+/// The error itself, if the connection is not to blame: redis-rs or the node refused the request.
 pub(super) fn request_failure(
     member: &Member<Endpoint>,
-    error: &RedisError,
+    error: LinkError,
     patience: Patience,
-) -> Option<(Failure, Incident)> {
-    let error = match wire_error(error) {
-        Some(error) => error,
-        None if error.kind() == ErrorKind::Parse => WireError::Broken(error.to_string()),
-        None => return None,
+) -> Result<(Failure, Incident), RedisError> {
+    let error = match error {
+        LinkError::Wire(error) => error,
+        LinkError::Redis(error) => match wire_error(&error) {
+            Some(error) => error,
+            None if error.kind() == ErrorKind::Parse => WireError::Broken(error.to_string()),
+            None => return Err(error),
+        },
     };
     let incident = incident(&error, Phase::Talking, patience);
-    let deadline = Deadline::after(crate::client::clock::now(), patience.limit);
-    Some((failure_of(member, error, Phase::Talking, deadline), incident))
+    let deadline = Deadline::after(clock::now(), patience.limit);
+    Ok((failure_of(member, error, Phase::Talking, deadline), incident))
 }
 
 fn wire_error(error: &RedisError) -> Option<WireError> {

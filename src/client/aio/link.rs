@@ -7,17 +7,40 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Acquire;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::Ordering::Release;
+use std::time::Duration;
 
+use redis::Cmd;
+use redis::Pipeline;
+use redis::RedisError;
+use redis::Value;
 use redis::aio::MultiplexedConnection;
 
+use super::direct::Pipe;
+use crate::client::atomic::executed;
+use crate::client::atomic::was_queued;
 use crate::client::endpoint::Endpoint;
+use crate::client::wire::WireError;
 use crate::topology::Member;
 
-/// redis-rs's connection to a node. Clones share it; it is closed with the last of them.
+/// A connection to a node. Clones share it; it is closed with the last of them.
 #[derive(Clone)]
 pub(super) struct Link {
-    pub(super) connection: MultiplexedConnection,
+    transport: Arc<Transport>,
     pub(super) state: Arc<LinkState>,
+}
+
+/// Whose connection it is.
+pub(super) enum Transport {
+    Direct(Pipe),
+    Delegate(MultiplexedConnection),
+}
+
+/// Why there is no reply.
+#[derive(Debug)]
+pub(super) enum LinkError {
+    Wire(WireError),
+    /// redis-rs says so.
+    Redis(RedisError),
 }
 
 /// What is known of a connection besides.
@@ -78,6 +101,69 @@ impl Drop for LinkState {
 }
 
 impl Link {
+    pub(super) fn new(transport: Transport, state: Arc<LinkState>) -> Self {
+        Self { transport: Arc::new(transport), state }
+    }
+
+    /// Sends a command and waits for its reply, for `limit` at most.
+    ///
+    /// # Errors
+    ///
+    /// If the connection breaks, or no reply comes in time.
+    #[inline]
+    pub(super) async fn ask(
+        &self,
+        command: &Cmd,
+        limit: Option<Duration>,
+    ) -> Result<Value, LinkError> {
+        match &*self.transport {
+            Transport::Direct(pipe) => pipe.ask(command, limit).await.map_err(LinkError::Wire),
+            Transport::Delegate(connection) => {
+                let mut connection = bounded(connection, limit);
+                connection.send_packed_command(command).await.map_err(LinkError::Redis)
+            }
+        }
+    }
+
+    /// Sends the commands of a pipeline and waits for the `count` replies behind the first `offset`.
+    ///
+    /// # Errors
+    ///
+    /// As [`ask`](Self::ask); and if one of the skipped replies is an error, as redis-rs has it.
+    pub(super) async fn ask_many(
+        &self,
+        pipeline: &Pipeline,
+        offset: usize,
+        count: usize,
+        limit: Option<Duration>,
+    ) -> Result<Vec<Value>, LinkError> {
+        match &*self.transport {
+            Transport::Direct(pipe) => {
+                let all = pipeline.len() + if pipeline.is_transaction() { 2 } else { 0 };
+                let replies = pipe.ask_many(pipeline, all, limit).await;
+                let replies = replies.map_err(LinkError::Wire)?;
+                if pipeline.is_transaction() {
+                    was_queued(&replies, offset).map_err(LinkError::Redis)?;
+                    return executed(replies, offset).map_err(LinkError::Redis);
+                }
+                Ok(replies.into_iter().skip(offset).take(count).collect())
+            }
+            Transport::Delegate(connection) => {
+                let mut connection = bounded(connection, limit);
+                let replies = connection.send_packed_commands(pipeline, offset, count);
+                replies.await.map_err(LinkError::Redis)
+            }
+        }
+    }
+
+    /// redis-rs's connection, if it is.
+    pub(super) fn delegate(&self) -> Option<&MultiplexedConnection> {
+        match &*self.transport {
+            Transport::Delegate(connection) => Some(connection),
+            Transport::Direct(_) => None,
+        }
+    }
+
     /// Whether requests may be sent that belong to this version of the session.
     #[inline]
     pub(super) fn is_usable(&self, session: u64) -> bool {
@@ -87,6 +173,15 @@ impl Link {
     pub(super) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.state, &other.state)
     }
+}
+
+/// Another handle, whose next request is bounded. It was made without a bound.
+fn bounded(connection: &MultiplexedConnection, limit: Option<Duration>) -> MultiplexedConnection {
+    let mut connection = connection.clone();
+    if let Some(limit) = limit {
+        connection.set_response_timeout(limit);
+    }
+    connection
 }
 
 impl fmt::Debug for Link {

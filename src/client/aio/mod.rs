@@ -21,6 +21,8 @@ mod connecting;
 mod connection;
 #[cfg(feature = "token-based-authentication")]
 mod credentials;
+#[cfg(feature = "tokio-comp")]
+mod direct;
 mod execute;
 mod failure;
 mod link;
@@ -30,9 +32,13 @@ mod runtime;
 mod slot;
 mod special;
 mod watching;
+#[cfg(not(feature = "tokio-comp"))]
+mod without_direct;
 
 pub use config::AsyncConnectionConfig;
 pub use connection::ShardedMultiplexedConnection;
+#[cfg(not(feature = "tokio-comp"))]
+use without_direct as direct;
 
 use redis::RedisResult;
 

@@ -34,6 +34,12 @@ impl Buffer {
         self.start == self.bytes.len()
     }
 
+    /// Whether more could be read without making room.
+    #[cfg(feature = "tokio-comp")]
+    pub(super) fn has_room(&self) -> bool {
+        self.bytes.len() < self.bytes.capacity()
+    }
+
     /// Takes the first `count` bytes away.
     pub(super) fn take(&mut self, count: usize) {
         self.start += count;

@@ -2,7 +2,9 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
+use std::os::fd::RawFd;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -25,7 +27,7 @@ use crate::protocol::resp::Scanner;
 /// and the clock is looked at again only when a request or its reply goes in pieces. Together with others
 /// the same socket is read and written without blocking.
 #[derive(Debug)]
-pub(super) struct Direct {
+pub(crate) struct Direct {
     socket: Socket,
     arrived: Buffer,
     scanner: Scanner,
@@ -162,7 +164,7 @@ impl Direct {
     }
 
     /// The next reply that has arrived whole, with its length on the wire.
-    pub(super) fn next_reply(
+    pub(crate) fn next_reply(
         &mut self,
         on_push: &mut dyn FnMut(Value),
     ) -> Result<Option<(Value, usize)>, WireError> {
@@ -205,17 +207,17 @@ impl Direct {
     }
 
     /// Notes that `requests` requests are about to be written with [`try_send`](Self::try_send).
-    pub(super) fn owe(&mut self, requests: usize) {
+    pub(crate) fn owe(&mut self, requests: usize) {
         self.owed += requests;
     }
 
     /// Writes as much of `bytes` as goes without waiting.
-    pub(super) fn try_send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    pub(crate) fn try_send(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.socket.try_send(bytes)
     }
 
     /// Reads what has arrived, without waiting. Returns the number of bytes; 0 if nothing has.
-    pub(super) fn try_receive(&mut self) -> Result<usize, WireError> {
+    pub(crate) fn try_receive(&mut self) -> Result<usize, WireError> {
         self.make_room();
         match self.arrived.receive(&self.socket, RecvFlags::DONTWAIT) {
             Ok(0) => Err(end_of_stream()),
@@ -223,6 +225,12 @@ impl Direct {
             Err(error) if is_early(&error) => Ok(0),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Whether the last read left room, and so took all there was.
+    #[cfg(feature = "tokio-comp")]
+    pub(crate) fn has_room(&self) -> bool {
+        self.arrived.has_room()
     }
 
     fn make_room(&mut self) {
@@ -260,6 +268,12 @@ impl Direct {
 impl AsFd for Direct {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+impl AsRawFd for Direct {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
     }
 }
 

@@ -48,6 +48,24 @@ pub(crate) struct Refusal {
     pub(crate) reason: String,
 }
 
+impl WireError {
+    /// The same once more, for another of those who waited for the link.
+    #[cfg_attr(not(feature = "tokio-comp"), allow(dead_code, reason = "tasks share links there"))]
+    pub(crate) fn copied(&self) -> Self {
+        match self {
+            Self::Io(error) => Self::Io(match error.raw_os_error() {
+                Some(code) => io::Error::from_raw_os_error(code),
+                None => io::Error::new(error.kind(), error.to_string()),
+            }),
+            Self::Deadline => Self::Deadline,
+            Self::Broken(why) => Self::Broken(why.clone()),
+            Self::Refused(Refusal { kind, reason }) => {
+                Self::Refused(Refusal { kind: *kind, reason: reason.clone() })
+            }
+        }
+    }
+}
+
 impl From<io::Error> for WireError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
@@ -68,6 +86,15 @@ impl Link {
 
     pub(super) fn into_transport(self) -> Transport {
         self.transport
+    }
+
+    /// The socket, if it is ours.
+    #[cfg(feature = "tokio-comp")]
+    pub(crate) fn into_direct(self) -> Option<Direct> {
+        match self.transport {
+            Transport::Direct(direct) => Some(direct),
+            Transport::Delegate(_) => None,
+        }
     }
 
     pub(crate) fn serial(&self) -> u64 {

@@ -28,6 +28,8 @@ mod value;
 pub(crate) use connecting::Connecting;
 pub(crate) use connecting::Progress;
 pub(crate) use direct::BYTES_A_TURN;
+#[cfg(feature = "tokio-comp")]
+pub(crate) use direct::Direct;
 pub(crate) use exchange::Job;
 pub(crate) use exchange::exchange;
 #[cfg(feature = "_aio")]

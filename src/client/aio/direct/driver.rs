@@ -1,0 +1,197 @@
+//! The task that writes and reads.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
+
+use tokio::io::unix::AsyncFd;
+use tokio::time::Instant;
+use tokio::time::Sleep;
+use tokio::time::sleep_until;
+
+use super::queue::Entry;
+use super::queue::Queue;
+use super::queue::earlier;
+use crate::client::aio::link::LinkState;
+use crate::client::wire::BYTES_A_TURN;
+use crate::client::wire::Direct;
+use crate::client::wire::WireError;
+
+/// Writes what is in the queue, and hands out the replies.
+pub(super) struct Driver {
+    socket: AsyncFd<Direct>,
+    queue: Arc<Queue>,
+    state: Arc<LinkState>,
+    /// What is being written, and how far.
+    writing: Vec<u8>,
+    written: usize,
+    /// Those who have just asked.
+    asking: Vec<Entry>,
+    /// Requests that were written, or are being: the earliest reply is that of the first.
+    flying: VecDeque<Entry>,
+    /// One timer for all requests: mostly they are bounded alike, and when it runs out they are over.
+    timer: Option<Pin<Box<Sleep>>>,
+    /// What the timer is set to.
+    alarm: Option<Instant>,
+}
+
+/// A buffer that was needed once for a large request is not kept.
+const LARGE: usize = 256 << 10;
+
+impl Driver {
+    #[allow(
+        deprecated,
+        reason = "its successor is unsafe; the link owns its descriptor and keeps it"
+    )]
+    pub(super) fn new(
+        direct: Direct,
+        queue: Arc<Queue>,
+        state: Arc<LinkState>,
+    ) -> Result<Self, WireError> {
+        Ok(Self {
+            socket: AsyncFd::new(direct)?,
+            queue,
+            state,
+            writing: Vec::new(),
+            written: 0,
+            asking: Vec::new(),
+            flying: VecDeque::new(),
+            timer: None,
+            alarm: None,
+        })
+    }
+
+    fn go_on(&mut self, context: &mut Context<'_>) -> Result<(), WireError> {
+        // Replies first: they free those who ask next, and a node may stop reading until it is read from.
+        self.read(context)?;
+        self.write(context)?;
+        self.look_at_the_clock(context);
+        Ok(())
+    }
+
+    fn write(&mut self, context: &mut Context<'_>) -> Result<(), WireError> {
+        loop {
+            if self.written == self.writing.len() {
+                self.fetch(context);
+                if self.writing.is_empty() {
+                    return Ok(());
+                }
+            }
+            let Poll::Ready(guard) = self.socket.poll_write_ready_mut(context) else {
+                let earliest = self.queue.watch(context);
+                self.wake_by(earliest);
+                return Ok(());
+            };
+            let mut guard = guard?;
+            let rest = &self.writing[self.written..];
+            match guard.get_inner_mut().try_send(rest)? {
+                0 => guard.clear_ready(),
+                count => self.written += count,
+            }
+        }
+    }
+
+    /// Takes from the queue what is to be written next.
+    fn fetch(&mut self, context: &mut Context<'_>) {
+        self.written = 0;
+        if self.writing.capacity() > LARGE {
+            self.writing = Vec::new();
+        } else {
+            self.writing.clear();
+        }
+        self.queue.take(&mut self.writing, &mut self.asking, context);
+        let (mut owed, mut earliest) = (0, None);
+        for entry in self.asking.drain(..) {
+            owed += entry.missing();
+            earliest = earlier(earliest, entry.until());
+            self.flying.push_back(entry);
+        }
+        self.wake_by(earliest);
+        self.socket.get_mut().owe(owed);
+    }
+
+    /// Has the timer run out by `earliest`.
+    fn wake_by(&mut self, earliest: Option<Instant>) {
+        if let Some(until) = earliest
+            && self.alarm.is_none_or(|alarm| until < alarm)
+        {
+            self.alarm = Some(until);
+            self.timer = None;
+        }
+    }
+
+    fn read(&mut self, context: &mut Context<'_>) -> Result<(), WireError> {
+        let mut received = 0;
+        loop {
+            self.hand_out()?;
+            let Poll::Ready(guard) = self.socket.poll_read_ready_mut(context) else {
+                return Ok(());
+            };
+            let mut guard = guard?;
+            if received >= BYTES_A_TURN {
+                // Others want their turn.
+                context.waker().wake_by_ref();
+                return Ok(());
+            }
+            match guard.get_inner_mut().try_receive()? {
+                0 => guard.clear_ready(),
+                count => {
+                    received += count;
+                    if guard.get_inner().has_room() {
+                        // There was no more than that. Should there be meanwhile, it is announced.
+                        guard.clear_ready();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Hands out the replies that have arrived.
+    fn hand_out(&mut self) -> Result<(), WireError> {
+        let direct = self.socket.get_mut();
+        while let Some((reply, _)) = direct.next_reply(&mut |_push| {})? {
+            // A reply that nobody is owed was an error already.
+            if self.flying.front_mut().is_some_and(|entry| entry.take(reply)) {
+                self.flying.pop_front();
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells those whose time is over.
+    fn look_at_the_clock(&mut self, context: &mut Context<'_>) {
+        while let Some(alarm) = self.alarm {
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(alarm)));
+            if timer.as_mut().poll(context).is_pending() {
+                return;
+            }
+            self.timer = None;
+            let now = Instant::now();
+            for entry in &mut self.flying {
+                entry.expire(now);
+            }
+            let flying = self.flying.iter().filter_map(Entry::until).min();
+            self.alarm = earlier(flying, self.queue.expire(now));
+        }
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let Err(reason) = this.go_on(context) else {
+            return Poll::Pending;
+        };
+        this.state.close();
+        let unwritten = this.queue.close(reason.copied());
+        for mut entry in this.flying.drain(..).chain(unwritten) {
+            entry.tell(Err(reason.copied()));
+        }
+        Poll::Ready(())
+    }
+}
