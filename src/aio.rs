@@ -2,4 +2,8 @@
 
 pub use redis::aio::*;
 
+#[cfg(feature = "connection-manager")]
+pub use crate::client::ConnectionManagerConfig;
+#[cfg(feature = "connection-manager")]
+pub use crate::client::ShardedConnectionManager as ConnectionManager;
 pub use crate::client::ShardedMultiplexedConnection as MultiplexedConnection;

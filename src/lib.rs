@@ -89,6 +89,10 @@ pub mod guide;
 pub mod fuzz;
 
 // The public interface is:
+#[cfg(feature = "deadpool")]
+pub use client::DeadpoolManager;
+#[cfg(feature = "connection-manager")]
+pub use client::ShardedConnectionManager;
 #[cfg(feature = "_aio")]
 pub use client::{AsyncConnectionConfig, ShardedMultiplexedConnection};
 #[cfg(feature = "redis")]

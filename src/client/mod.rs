@@ -17,9 +17,13 @@
 #[cfg(feature = "_aio")]
 mod aio;
 mod atomic;
+#[cfg(feature = "bb8")]
+mod bb8;
 mod builder;
 mod clock;
 mod connection;
+#[cfg(feature = "deadpool")]
+mod deadpool;
 mod dispatch;
 mod endpoint;
 mod error;
@@ -63,10 +67,16 @@ use redis::Value;
 
 #[cfg(feature = "_aio")]
 pub use aio::AsyncConnectionConfig;
+#[cfg(feature = "connection-manager")]
+pub use aio::ConnectionManagerConfig;
+#[cfg(feature = "connection-manager")]
+pub use aio::ShardedConnectionManager;
 #[cfg(feature = "_aio")]
 pub use aio::ShardedMultiplexedConnection;
 pub use builder::ShardedClientBuilder;
 pub use connection::ShardedConnection;
+#[cfg(feature = "deadpool")]
+pub use deadpool::DeadpoolManager;
 pub use into_builder::IntoTopology;
 pub use node_config::NodeConfig;
 pub use node_connection::NodeConnection;
@@ -270,6 +280,20 @@ impl ShardedClient {
         let mut builder = self.to_builder();
         builder.set_nodes(nodes);
         self.set_topology(builder)
+    }
+}
+
+impl ShardedClient {
+    /// Looks whether a node is live; no request is sent.
+    #[cfg_attr(
+        not(any(feature = "bb8", feature = "deadpool")),
+        allow(dead_code, reason = "pools of connections ask")
+    )]
+    fn look_for_life(&self) -> RedisResult<()> {
+        match self.router().live_nodes().next() {
+            Some(_) => Ok(()),
+            None => Err(crate::plan::no_live_node().into()),
+        }
     }
 }
 

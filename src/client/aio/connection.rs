@@ -92,12 +92,16 @@ impl ShardedMultiplexedConnection {
         config: &AsyncConnectionConfig,
     ) -> RedisResult<Self> {
         let connection = Self::unopened(shared, config);
-        match connection.options().connect_mode {
-            ConnectMode::Lazy => {}
-            ConnectMode::Any => connection.connect_any().await?,
-            ConnectMode::All => connection.connect_all().await?,
-        }
+        connection.connect().await?;
         Ok(connection)
+    }
+
+    pub(super) async fn connect(&self) -> RedisResult<()> {
+        match self.options().connect_mode {
+            ConnectMode::Lazy => Ok(()),
+            ConnectMode::Any => self.connect_any().await,
+            ConnectMode::All => self.connect_all().await,
+        }
     }
 
     pub(in crate::client) fn unopened(shared: Arc<Shared>, config: &AsyncConnectionConfig) -> Self {

@@ -19,6 +19,7 @@ use super::direct::Pipe;
 use crate::client::atomic::executed;
 use crate::client::atomic::was_queued;
 use crate::client::endpoint::Endpoint;
+use crate::client::pubsub::Subscriptions;
 use crate::client::wire::WireError;
 use crate::topology::Member;
 
@@ -52,6 +53,8 @@ pub(super) struct LinkState {
     /// The version of the session that was said on it.
     session: AtomicU64,
     is_counted: AtomicBool,
+    /// What is listened to on it.
+    pub(super) told: futures_util::lock::Mutex<Subscriptions>,
 }
 
 impl LinkState {
@@ -62,6 +65,7 @@ impl LinkState {
             is_blamed: AtomicBool::new(false),
             session: AtomicU64::new(0),
             is_counted: AtomicBool::new(false),
+            told: futures_util::lock::Mutex::default(),
         })
     }
 

@@ -16,6 +16,7 @@ use super::config::AsyncConnectionConfig;
 use super::connecting::connect;
 use super::failure::connect_failure;
 use super::link::Link;
+use super::runtime::Task;
 use super::runtime::within;
 use super::slot::Opening;
 use super::slot::Slot;
@@ -26,6 +27,7 @@ use crate::client::endpoint::Endpoint;
 use crate::client::failure::Failure;
 use crate::client::failure::Phase;
 use crate::client::failure::failure_of;
+use crate::client::pubsub::Subscriptions;
 use crate::client::session::Session;
 use crate::client::shared::Shared;
 use crate::client::wire::WireError;
@@ -46,6 +48,9 @@ pub(super) struct SharedLinks {
     /// Raised with each change of the session.
     session_version: AtomicU64,
     next_lane: AtomicUsize,
+    /// What is to be listened to, and the task that sees to it.
+    pub(super) wanted: Mutex<Subscriptions>,
+    pub(super) keeper: Mutex<Option<Task>>,
 }
 
 /// The topology, and the slot of each of its nodes.
@@ -97,6 +102,8 @@ impl SharedLinks {
             session: Mutex::default(),
             session_version: AtomicU64::new(0),
             next_lane: AtomicUsize::new(0),
+            wanted: Mutex::default(),
+            keeper: Mutex::new(None),
         }
     }
 

@@ -27,6 +27,9 @@ mod execute;
 mod failure;
 mod link;
 mod links;
+mod listening;
+#[cfg(feature = "connection-manager")]
+mod manager;
 mod pipeline;
 mod runtime;
 mod slot;
@@ -37,6 +40,10 @@ mod without_direct;
 
 pub use config::AsyncConnectionConfig;
 pub use connection::ShardedMultiplexedConnection;
+#[cfg(feature = "connection-manager")]
+pub use manager::ConnectionManagerConfig;
+#[cfg(feature = "connection-manager")]
+pub use manager::ShardedConnectionManager;
 #[cfg(not(feature = "tokio-comp"))]
 use without_direct as direct;
 

@@ -1,5 +1,8 @@
 //! The asynchronous connection on healthy servers.
 
+mod listening;
+#[cfg(feature = "connection-manager")]
+mod manager;
 mod requests;
 mod transactions;
 

@@ -4,6 +4,9 @@ use redis::StreamingCredentialsProvider;
 
 use super::config::AsyncConnectionConfig;
 
+#[cfg(feature = "connection-manager")]
+mod manager;
+
 impl AsyncConnectionConfig {
     /// Takes user and password from `provider`, for every connection to every node, and again when they
     /// change.

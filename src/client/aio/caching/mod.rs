@@ -13,6 +13,9 @@ impl AsyncConnectionConfig {
     }
 }
 
+#[cfg(feature = "connection-manager")]
+mod manager;
+
 impl ShardedMultiplexedConnection {
     /// What the caches of all connections that are open have counted together, or `None` if there is no
     /// cache. A connection that breaks takes its cache and its counts with it.
