@@ -64,7 +64,15 @@ use redis::Value;
 #[cfg(feature = "_aio")]
 pub use aio::AsyncConnectionConfig;
 #[cfg(feature = "_aio")]
+pub use aio::ShardedAsyncPubSub;
+#[cfg(feature = "_aio")]
+pub use aio::ShardedMonitor;
+#[cfg(feature = "_aio")]
 pub use aio::ShardedMultiplexedConnection;
+#[cfg(feature = "_aio")]
+pub use aio::ShardedPubSubSink;
+#[cfg(feature = "_aio")]
+pub use aio::ShardedPubSubStream;
 pub use builder::ShardedClientBuilder;
 pub use connection::ShardedConnection;
 pub use into_builder::IntoTopology;

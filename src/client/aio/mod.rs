@@ -21,13 +21,16 @@ mod connecting;
 mod connection;
 #[cfg(feature = "token-based-authentication")]
 mod credentials;
+mod dialing;
 #[cfg(feature = "tokio-comp")]
 mod direct;
 mod execute;
 mod failure;
 mod link;
 mod links;
+mod monitor;
 mod pipeline;
+mod pubsub;
 mod runtime;
 mod slot;
 mod special;
@@ -37,6 +40,10 @@ mod without_direct;
 
 pub use config::AsyncConnectionConfig;
 pub use connection::ShardedMultiplexedConnection;
+pub use monitor::ShardedMonitor;
+pub use pubsub::ShardedAsyncPubSub;
+pub use pubsub::ShardedPubSubSink;
+pub use pubsub::ShardedPubSubStream;
 #[cfg(not(feature = "tokio-comp"))]
 use without_direct as direct;
 
