@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn it_goes_from_thread_to_thread_as_in_redis_rs() {
-        assert_shared::<redis::aio::Monitor>();
+        assert_shared::<Monitor>();
         assert_shared::<ShardedMonitor>();
         assert_sent(|monitor| monitor.into_on_message::<String>());
         assert_sent(|monitor| monitor.into_on_node_message::<String>());

@@ -22,6 +22,7 @@ use super::subscribers_of;
 use crate::client::pool::Pool;
 use crate::client::pool::direct;
 use crate::client::pool::kind;
+use crate::client::pool::shard_error;
 use crate::support::eventually;
 use crate::support::redis_server::RedisServer;
 
@@ -190,6 +191,46 @@ async fn a_channel_that_a_node_refuses_concerns_nothing_else() {
             && direct(&strict).publish::<_, _, i64>(&allowed[1], "x").unwrap() == 2
     });
     assert_eq!(refusals(&strict), refused);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_busy_is_asked_again() {
+    let policy = quickly(EjectPolicy::fail_fast().failure_limit(1));
+    let Some(pool) = Pool::start_with(2, |builder| builder.eject(policy)) else { return };
+    let channels = pool.keys();
+    let (mut busy, mut killer) = (pool.direct(1), pool.direct(1));
+    let threshold = ["SET", "busy-reply-threshold", "1"];
+    redis::cmd("CONFIG").arg(&threshold).exec(&mut busy).unwrap();
+    let script = std::thread::spawn(move || {
+        redis::cmd("EVAL").arg("while true do end").arg(0).exec(&mut busy).unwrap_err();
+    });
+    eventually("it is busy", || pool.direct(1).get::<_, ()>("key").is_err());
+    let mut pubsub = pool.client.get_async_pubsub().await.unwrap();
+    let error = done(pubsub.subscribe(&channels)).await.unwrap_err();
+    assert_eq!(error.code(), Some("BUSY"));
+    redis::cmd("SCRIPT").arg("KILL").exec(&mut killer).unwrap();
+    script.join().unwrap();
+    eventually("it listens", || subscribers_of(&pool, 1, &channels[1]) == 1);
+    assert_eq!(pool.direct(1).publish::<_, _, i64>(&channels[1], "x").unwrap(), 1);
+    assert_eq!(next_of(&mut pubsub).await, format!("{} x", channels[1]));
+    assert_eq!(state(&pool.client, 1), NodeState::Live);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_password_is_said_with_the_node() {
+    let Some(server) = RedisServer::start_with(&["--requirepass", "right"]) else { return };
+    let node = NodeConfig::new(server.url().replace("//", "//:wrong@")).unwrap().name("n0");
+    let client = ShardedClient::builder().node(node).build().unwrap();
+    let mut pubsub = client.get_async_pubsub().await.unwrap();
+    for error in [
+        done(pubsub.subscribe("channel")).await.unwrap_err(),
+        done(client.get_async_monitor()).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), redis::ErrorKind::AuthenticationFailed);
+        let error = shard_error(&error);
+        assert_eq!((error.kind(), error.node()), (ShardErrorKind::Handshake, Some("n0")));
+        assert!(!error.to_string().contains("wrong"), "{error}");
+    }
 }
 
 /// The ids of the connections that subscribe.

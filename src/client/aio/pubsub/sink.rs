@@ -46,7 +46,7 @@ impl ShardedPubSubSink {
     /// before it does, or if a channel's node is ejected and keeps its keys. In all these cases the
     /// channel stays subscribed: it is listened to as soon as its node can be.
     ///
-    /// If a node refuses a channel (`-NOPERM`): the channel is not tried again, the others are listened to.
+    /// If a node does not permit a channel (`-NOPERM`): it is not tried again, the others are listened to.
     pub async fn subscribe(&mut self, channel_name: impl ToRedisArgs) -> RedisResult<()> {
         self.listen(Kind::Channel, channel_name.to_redis_args()).await
     }
@@ -55,7 +55,8 @@ impl ShardedPubSubSink {
     ///
     /// # Errors
     ///
-    /// If a node does not confirm it within the client's timeout, or is lost before it does.
+    /// If a node does not confirm it within the client's timeout, or is lost before it does. In both cases
+    /// it is not listened to any more once the node answers, or is connected to again.
     pub async fn unsubscribe(&mut self, channel_name: impl ToRedisArgs) -> RedisResult<()> {
         self.forget(Kind::Channel, channel_name.to_redis_args()).await
     }

@@ -1,6 +1,7 @@
 //! The connection to one node that is listened to, and the task that keeps it.
 
 use std::pin::pin;
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
@@ -9,6 +10,7 @@ use futures_util::StreamExt;
 use futures_util::future::Either;
 use futures_util::future::select;
 use redis::Msg;
+use redis::RedisError;
 use redis::RedisResult;
 use redis::Value;
 use redis::aio::PubSub;
@@ -27,7 +29,6 @@ use crate::client::aio::dialing::wire_error;
 use crate::client::aio::runtime::sleep;
 use crate::client::clock::Deadline;
 use crate::client::endpoint::Endpoint;
-use crate::client::failure::Failure;
 use crate::client::failure::Phase;
 use crate::client::failure::failure_of;
 use crate::client::pubsub::Kind;
@@ -68,6 +69,13 @@ pub(super) struct Station {
 /// The driver is gone, and nobody is left to listen for.
 struct Over;
 
+/// Why a connection is of no use any more.
+enum Lost {
+    Wire(WireError),
+    /// The node answered what it may answer otherwise later (`-BUSY`).
+    Reply(RedisError),
+}
+
 impl Station {
     /// Listens for ever: connects, and connects again.
     pub(super) async fn run(mut self) {
@@ -75,18 +83,21 @@ impl Station {
             let opening = dial(&self.shared, &self.member, |client| async move {
                 client.get_async_pubsub().await
             });
-            let failure = match opening.await {
+            let error = match opening.await {
                 Ok(pubsub) => {
                     self.is_up.store(true, Relaxed);
-                    let error = self.listen(pubsub).await;
+                    let lost = self.listen(pubsub).await;
                     self.is_up.store(false, Relaxed);
-                    let Ok(error) = error else { return };
-                    lose(&self.shared, &self.member, error)
+                    match lost {
+                        Ok(Lost::Wire(error)) => lose(&self.shared, &self.member, error).into(),
+                        Ok(Lost::Reply(error)) => error,
+                        Err(Over) => return,
+                    }
                 }
-                Err(failure) => failure,
+                Err(failure) => failure.into(),
             };
             self.back_off.count();
-            self.fail(failure);
+            self.fail(error);
         }
     }
 
@@ -94,7 +105,7 @@ impl Station {
     async fn rest(&mut self) -> Result<(), Over> {
         let mut pause = pin!(sleep(self.back_off.pause()));
         let mut has_rested = false;
-        while self.waiting.is_empty() && !(has_rested && !self.wanted.is_empty()) {
+        while self.waiting.is_empty() && (self.wanted.is_empty() || !has_rested) {
             let order = if has_rested {
                 self.orders.recv().await
             } else {
@@ -133,11 +144,11 @@ impl Station {
     }
 
     /// Tells everybody who waits that the node failed, also those who asked while it did.
-    fn fail(&mut self, failure: Failure) {
+    fn fail(&mut self, error: RedisError) {
         while let Ok(order) = self.orders.try_recv() {
             self.note(order);
         }
-        self.answer(&Err(failure.into()));
+        self.answer(&Err(error));
     }
 
     fn answer(&mut self, outcome: &RedisResult<()>) {
@@ -148,39 +159,39 @@ impl Station {
     }
 
     /// Returns what the connection was lost with.
-    async fn listen(&mut self, pubsub: PubSub) -> Result<WireError, Over> {
+    async fn listen(&mut self, pubsub: PubSub) -> Result<Lost, Over> {
         let (sink, stream) = pubsub.split();
         let member = Arc::clone(&self.member);
         let hearing = hear(stream, Arc::clone(&self.shared), member, self.messages.clone());
         // Messages first: what came before a confirmation has been said before it.
         match select(pin!(hearing), pin!(self.obey(sink))).await {
-            Either::Left((error, _)) => error,
-            Either::Right((error, _)) => error,
+            Either::Left((lost, _)) => lost,
+            Either::Right((lost, _)) => lost,
         }
     }
 
     /// Tells the node what is wanted now, and each order as it comes.
-    async fn obey(&mut self, sink: PubSubSink) -> Result<WireError, Over> {
+    async fn obey(&mut self, sink: PubSubSink) -> Result<Lost, Over> {
         let mut told = Told { sink, names: Subscriptions::default() };
         let mut outcome = Ok(());
         for kind in Kind::ALL {
             let names = self.wanted.of(kind).iter().cloned().collect();
             match self.subscribe(&mut told, kind, names).await {
                 Ok(heard) => outcome = outcome.and(heard),
-                Err(error) => return Ok(error),
+                Err(lost) => return Ok(lost),
             }
         }
         self.back_off.forget();
         self.answer(&outcome);
         loop {
             let order = self.orders.recv().await.ok_or(Over)?;
-            if let Err(error) = self.carry_out(&mut told, order).await {
-                return Ok(error);
+            if let Err(lost) = self.carry_out(&mut told, order).await {
+                return Ok(lost);
             }
         }
     }
 
-    async fn carry_out(&mut self, told: &mut Told, order: Order) -> Result<(), WireError> {
+    async fn carry_out(&mut self, told: &mut Told, order: Order) -> Result<(), Lost> {
         match order {
             Order::Listen { kind, mut names, reply } => {
                 self.waiting.extend(reply);
@@ -193,8 +204,8 @@ impl Station {
                 self.waiting.extend(reply);
                 let names = self.wanted.remove(kind, names);
                 let names = told.names.remove(kind, names);
-                let outcome = self.unsubscribe(told, kind, names).await?;
-                self.answer(&outcome);
+                self.unsubscribe(told, kind, names).await?;
+                self.answer(&Ok(()));
             }
             Order::Ping { arguments, reply } => {
                 let pong = if arguments.is_empty() {
@@ -213,19 +224,19 @@ impl Station {
     ///
     /// # Errors
     ///
-    /// If the connection is lost. Within that: if the node refuses one.
+    /// If the connection is of no use any more. Within that: if the node does not permit one.
     async fn subscribe(
         &mut self,
         told: &mut Told,
         kind: Kind,
         names: Vec<Vec<u8>>,
-    ) -> Result<RedisResult<()>, WireError> {
+    ) -> Result<RedisResult<()>, Lost> {
         if names.is_empty() || self.try_subscribe(told, kind, &names).await?.is_ok() {
             return Ok(Ok(()));
         }
         let mut outcome = Ok(());
         for name in names {
-            let heard = self.try_subscribe(told, kind, &[name.clone()]).await?;
+            let heard = self.try_subscribe(told, kind, slice::from_ref(&name)).await?;
             if heard.is_err() {
                 self.wanted.of_mut(kind).remove(&name);
                 // No other node is to be listened to for it either.
@@ -241,16 +252,20 @@ impl Station {
         told: &mut Told,
         kind: Kind,
         names: &[Vec<u8>],
-    ) -> Result<RedisResult<()>, WireError> {
+    ) -> Result<RedisResult<()>, Lost> {
         let heard = match kind {
             Kind::Channel => told.sink.subscribe(names).await,
             Kind::Pattern => told.sink.psubscribe(names).await,
         };
-        let heard = self.judge(heard)?;
-        if heard.is_ok() {
-            told.names.of_mut(kind).extend(names.iter().cloned());
+        match self.judge(heard)? {
+            Err(error) if error.code() != Some("NOPERM") => Err(Lost::Reply(error)),
+            heard => {
+                if heard.is_ok() {
+                    told.names.of_mut(kind).extend(names.iter().cloned());
+                }
+                Ok(heard)
+            }
         }
-        Ok(heard)
     }
 
     async fn unsubscribe(
@@ -258,22 +273,23 @@ impl Station {
         told: &mut Told,
         kind: Kind,
         names: Vec<Vec<u8>>,
-    ) -> Result<RedisResult<()>, WireError> {
+    ) -> Result<(), Lost> {
         // None would mean all.
         if names.is_empty() {
-            return Ok(Ok(()));
+            return Ok(());
         }
         let heard = match kind {
             Kind::Channel => told.sink.unsubscribe(names).await,
             Kind::Pattern => told.sink.punsubscribe(names).await,
         };
-        self.judge(heard)
+        // A new connection does not listen to them either.
+        self.judge(heard)?.map_err(Lost::Reply)
     }
 
     /// Tells the node's errors from those of the connection.
-    fn judge<T>(&self, outcome: RedisResult<T>) -> Result<RedisResult<T>, WireError> {
+    fn judge<T>(&self, outcome: RedisResult<T>) -> Result<RedisResult<T>, Lost> {
         match outcome {
-            Err(error) if error.code().is_none() => Err(wire_error(error)),
+            Err(error) if error.code().is_none() => Err(Lost::Wire(wire_error(error))),
             outcome => {
                 let epoch = self.member.epoch();
                 self.shared.observe(&self.member, epoch, Incident::Reply);
@@ -297,10 +313,10 @@ async fn hear(
     shared: Arc<Shared>,
     member: Arc<Member<Endpoint>>,
     messages: UnboundedSender<Msg>,
-) -> Result<WireError, Over> {
+) -> Result<Lost, Over> {
     while let Some(message) = stream.next().await {
         shared.observe(&member, member.epoch(), Incident::Reply);
         messages.send(message).map_err(|_| Over)?;
     }
-    Ok(WireError::Io(disconnected()))
+    Ok(Lost::Wire(WireError::Io(disconnected())))
 }
