@@ -8,6 +8,8 @@ use shardwright::NodeConfig;
 use shardwright::ShardErrorKind;
 use shardwright::ShardedAsyncPubSub;
 
+use super::LONG;
+use super::SOON;
 use super::done;
 use super::is_silent;
 use super::next_of;
@@ -207,4 +209,58 @@ async fn nobody_is_lost_while_nodes_come_and_go() {
     // Messages of several nodes have no order among them, so the last may come before others.
     let heard = done(heard).await.unwrap();
     assert!(sent == 18 && heard <= sent && heard >= sent - 2, "{heard} of {sent}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_a_node_that_goes_waits_for_the_one_that_comes() {
+    let Some(pool) = Pool::start_with(2, |builder| builder.connect_timeout(LONG)) else { return };
+    let channel = pool.key_on(1, 0);
+    let mut nodes = pool.client.to_builder().configured_nodes().to_vec();
+    pool.servers.iter().for_each(|server| server.process().stop());
+    let (mut sink, _stream) = pool.client.get_async_pubsub().await.unwrap().split();
+    let name = channel.clone();
+    let waiting = tokio::spawn(async move { sink.subscribe(name).await });
+    tokio::time::sleep(SOON).await;
+    nodes.remove(1);
+    pool.client.set_nodes(nodes).unwrap();
+    tokio::time::sleep(2 * SOON).await;
+    assert!(!waiting.is_finished());
+    pool.servers[0].process().resume();
+    done(waiting).await.unwrap().unwrap();
+    assert_eq!(subscribers_of(&pool, 0, &channel), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_who_wait_for_a_node_wait_for_one_attempt() {
+    let limit = Duration::from_millis(500);
+    let Some(pool) = Pool::start_with(1, |builder| builder.connect_timeout(limit)) else { return };
+    pool.servers[0].process().stop();
+    let (sink, _stream) = pool.client.get_async_pubsub().await.unwrap().split();
+    let start = Instant::now();
+    let waiting: Vec<_> = (0..8)
+        .map(|number| {
+            let mut sink = sink.clone();
+            tokio::spawn(async move { sink.subscribe(number).await })
+        })
+        .collect();
+    for waiting in waiting {
+        assert_eq!(kind(done(waiting).await.unwrap()), ShardErrorKind::Deadline);
+    }
+    // One that came between two attempts may have waited for the second.
+    assert!(start.elapsed() < 3 * limit, "{:?}", start.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_does_not_wait_for_the_back_off() {
+    let Some(mut pool) = Pool::start(1) else { return };
+    pool.servers[0].kill();
+    let mut pubsub = pool.client.get_async_pubsub().await.unwrap();
+    for _ in 0..10 {
+        done(pubsub.subscribe("channel")).await.unwrap_err();
+    }
+    // Two seconds by now.
+    pool.servers[0].restart();
+    let start = Instant::now();
+    done(pubsub.subscribe("channel")).await.unwrap();
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
 }
