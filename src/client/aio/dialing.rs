@@ -1,7 +1,6 @@
 //! Connecting to one node for what it says unasked: once, and again after it was lost.
 
 use std::any::Any;
-use std::error::Error;
 use std::future::Future;
 use std::io;
 use std::panic::AssertUnwindSafe;
@@ -9,10 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use redis::ErrorKind;
-use redis::RedisError;
 use redis::RedisResult;
 
+use super::connecting::adapted;
+use super::failure::connect_failure;
+use super::link::LinkError;
 use super::runtime::within;
 use crate::client::clock;
 use crate::client::clock::Deadline;
@@ -22,8 +22,8 @@ use crate::client::failure::Failure;
 use crate::client::failure::Phase;
 use crate::client::failure::failure_of;
 use crate::client::failure::incident;
+use crate::client::session::Session;
 use crate::client::shared::Shared;
-use crate::client::wire::Refusal;
 use crate::client::wire::WireError;
 use crate::topology::Member;
 
@@ -78,14 +78,17 @@ where
     let limit = options.connect_timeout.or(options.timeout).unwrap_or(CONNECT_LIMIT);
     let deadline = Deadline::after(clock::now(), Some(limit));
     let epoch = member.epoch();
-    let opening = async { open(redis::Client::open(member.endpoint().info().clone())?).await };
-    let error = match within(Some(limit), AssertUnwindSafe(opening).catch_unwind()).await {
+    let info = adapted(member.endpoint().info(), &Session::default());
+    let opening = AssertUnwindSafe(async { open(redis::Client::open(info)?).await });
+    let error = match within(Some(limit), opening.catch_unwind()).await {
         Some(Ok(Ok(connection))) => return Ok(connection),
-        Some(Ok(Err(error))) => wire_error(error),
-        Some(Err(panic)) => what_panicked(&*panic),
-        None => WireError::Deadline,
+        Some(Ok(Err(error))) => LinkError::Redis(error),
+        Some(Err(panic)) => LinkError::Wire(WireError::Io(what_panicked(&*panic))),
+        None => LinkError::Wire(WireError::Deadline),
     };
-    Err(blame(shared, member, epoch, error, Phase::Connecting, deadline))
+    let (failure, incident) = connect_failure(member, error, deadline);
+    shared.observe(member, epoch, incident);
+    Err(failure)
 }
 
 /// Tells the health of `member` of a connection that was lost, and says what to tell the caller.
@@ -94,21 +97,10 @@ pub(super) fn lose(
     member: &Arc<Member<Endpoint>>,
     error: WireError,
 ) -> Failure {
+    let patience = Patience { limit: None, is_blocking: false };
     // The connection may be older than the last ejection, its end is not.
-    blame(shared, member, member.epoch(), error, Phase::Talking, Deadline::NEVER)
-}
-
-fn blame(
-    shared: &Arc<Shared>,
-    member: &Arc<Member<Endpoint>>,
-    epoch: u64,
-    error: WireError,
-    phase: Phase,
-    deadline: Deadline,
-) -> Failure {
-    let patience = Patience { limit: deadline.limit(), is_blocking: false };
-    shared.observe(member, epoch, incident(&error, phase, patience));
-    failure_of(member, error, phase, deadline)
+    shared.observe(member, member.epoch(), incident(&error, Phase::Talking, patience));
+    failure_of(member, error, Phase::Talking, Deadline::NEVER)
 }
 
 /// What redis-rs says of a connection that has ended.
@@ -116,35 +108,12 @@ pub(super) fn disconnected() -> io::Error {
     io::ErrorKind::BrokenPipe.into()
 }
 
-/// Says what an error of redis-rs's connection means here.
-pub(super) fn wire_error(error: RedisError) -> WireError {
-    if error.is_io_error() {
-        return WireError::Io(io_error(error));
-    }
-    match error.kind() {
-        ErrorKind::Parse | ErrorKind::UnexpectedReturnType => WireError::Broken(error.to_string()),
-        kind => WireError::Refused(Refusal { kind, reason: error.to_string() }),
-    }
-}
-
-/// With the system's number, if it has one: that tells whether it is this machine that fails.
-fn io_error(error: RedisError) -> io::Error {
-    let shared =
-        error.source().and_then(|source| source.downcast_ref::<Arc<dyn Error + Send + Sync>>());
-    let carried = shared.and_then(|shared| (**shared).downcast_ref::<io::Error>());
-    match carried.map(|carried| (carried.raw_os_error(), carried.kind())) {
-        Some((Some(number), _)) => io::Error::from_raw_os_error(number),
-        Some((None, kind)) => io::Error::new(kind, error),
-        None => io::Error::other(error),
-    }
-}
-
 /// What a panic says: that of rustls, where an application has not chosen a provider of cryptography,
 /// tells what to do about it.
-fn what_panicked(panic: &(dyn Any + Send)) -> WireError {
+fn what_panicked(panic: &(dyn Any + Send)) -> io::Error {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-    WireError::Io(io::Error::other(format!("connecting panicked: {}", text.trim())))
+    io::Error::other(format!("connecting panicked: {}", text.trim()))
 }
 
 #[cfg(test)]
@@ -163,13 +132,5 @@ mod tests {
         assert!(pauses[8..].iter().all(|pause| *pause == 2000));
         back_off.forget();
         assert_eq!(back_off.pause(), Duration::ZERO);
-    }
-
-    #[test]
-    fn the_systems_number_is_kept() {
-        let number = rustix::io::Errno::MFILE.raw_os_error();
-        let error = RedisError::from(io::Error::from_raw_os_error(number));
-        let WireError::Io(error) = wire_error(error) else { panic!("not of input or output") };
-        assert_eq!(error.raw_os_error(), Some(number));
     }
 }

@@ -25,7 +25,7 @@ use crate::client::aio::dialing::BackOff;
 use crate::client::aio::dialing::dial;
 use crate::client::aio::dialing::disconnected;
 use crate::client::aio::dialing::lose;
-use crate::client::aio::dialing::wire_error;
+use crate::client::aio::failure::wire_error;
 use crate::client::aio::runtime::sleep;
 use crate::client::clock::Deadline;
 use crate::client::endpoint::Endpoint;
@@ -289,7 +289,10 @@ impl Station {
     /// Tells the node's errors from those of the connection.
     fn judge<T>(&self, outcome: RedisResult<T>) -> Result<RedisResult<T>, Lost> {
         match outcome {
-            Err(error) if error.code().is_none() => Err(Lost::Wire(wire_error(error))),
+            Err(error) if error.code().is_none() => {
+                let broken = || WireError::Broken(error.to_string());
+                Err(Lost::Wire(wire_error(&error).unwrap_or_else(broken)))
+            }
             outcome => {
                 let epoch = self.member.epoch();
                 self.shared.observe(&self.member, epoch, Incident::Reply);
