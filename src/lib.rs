@@ -100,6 +100,8 @@ pub use client::{
     ConnectMode, IntoTopology, NodeConfig, NodeConnection, PartialFailure, ShardedClient,
     ShardedClientBuilder, ShardedConnection, ShardedPubSub,
 };
+#[cfg(feature = "_aio")]
+pub use client::{ShardedAsyncPubSub, ShardedMonitor, ShardedPubSubSink, ShardedPubSubStream};
 #[cfg(feature = "redis")]
 pub use client::{
     ShardedClient as Client, ShardedConnection as Connection, ShardedPubSub as PubSub,

@@ -96,6 +96,7 @@ impl Tally {
 #[derive(Debug, Default)]
 pub(crate) struct SharedTally(Tally);
 
+#[cfg_attr(not(feature = "_aio"), allow(dead_code, reason = "asynchronous connections count here"))]
 /// Requests under way; they are over when this is dropped.
 #[derive(Debug)]
 pub(crate) struct UnderWay<'t> {
@@ -103,6 +104,7 @@ pub(crate) struct UnderWay<'t> {
     requests: u64,
 }
 
+#[cfg_attr(not(feature = "_aio"), allow(dead_code, reason = "asynchronous connections count here"))]
 impl SharedTally {
     pub(crate) fn begin(&self, requests: u64) -> UnderWay<'_> {
         self.0.requests.fetch_add(requests, Relaxed);
@@ -146,6 +148,7 @@ impl Counters {
     }
 
     /// The tally of the connections that many tasks share.
+    #[cfg_attr(not(feature = "_aio"), allow(dead_code, reason = "asynchronous connections use it"))]
     pub(crate) fn shared(&self) -> &SharedTally {
         &self.shared
     }

@@ -7,7 +7,7 @@ mod errors;
 mod fan_out;
 mod hatches;
 mod one_node;
-mod pool;
+pub mod pool;
 mod refused_transactions;
 mod requests;
 mod resp3;

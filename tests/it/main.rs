@@ -8,6 +8,8 @@ mod support;
 
 #[cfg(feature = "tokio-comp")]
 mod aio;
+#[cfg(feature = "tokio-comp")]
+mod aio_channels;
 #[cfg(feature = "redis")]
 mod client;
 mod commands;

@@ -110,7 +110,7 @@ async fn delegate(
 }
 
 /// The address of a node, with the password that holds now: that of the URL may be no good any more.
-fn adapted(info: &ConnectionInfo, session: &Session) -> ConnectionInfo {
+pub(super) fn adapted(info: &ConnectionInfo, session: &Session) -> ConnectionInfo {
     let mut settings = info.redis_settings().clone();
     if !settings.skip_set_lib_name() && settings.lib_name().is_none() {
         settings = settings.set_lib_name(LIBRARY_NAME, LIBRARY_VERSION);

@@ -103,7 +103,8 @@ pub(super) fn request_failure(
     Ok((failure_of(member, error, Phase::Talking, deadline), incident))
 }
 
-fn wire_error(error: &RedisError) -> Option<WireError> {
+/// What an error of redis-rs's connection means, if it is one of the connection.
+pub(super) fn wire_error(error: &RedisError) -> Option<WireError> {
     if error.is_timeout() {
         Some(WireError::Deadline)
     } else if error.is_io_error() {

@@ -119,11 +119,7 @@ impl ShardedMultiplexedConnection {
     }
 
     async fn listen_everywhere(&self) -> RedisResult<()> {
-        let mut keeper = self.links.keeper.lock();
-        if keeper.is_none() {
-            *keeper = Some(spawn(keep(Arc::downgrade(&self.links))));
-        }
-        drop(keeper);
+        self.links.keeper.lock().get_or_insert_with(|| spawn(keep(Arc::downgrade(&self.links))));
         align(&self.links, self.patience()).await
     }
 }

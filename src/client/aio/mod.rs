@@ -21,6 +21,7 @@ mod connecting;
 mod connection;
 #[cfg(feature = "token-based-authentication")]
 mod credentials;
+mod dialing;
 #[cfg(feature = "tokio-comp")]
 mod direct;
 mod execute;
@@ -30,7 +31,9 @@ mod links;
 mod listening;
 #[cfg(feature = "connection-manager")]
 mod manager;
+mod monitor;
 mod pipeline;
+mod pubsub;
 mod runtime;
 mod slot;
 mod special;
@@ -44,6 +47,10 @@ pub use connection::ShardedMultiplexedConnection;
 pub use manager::ConnectionManagerConfig;
 #[cfg(feature = "connection-manager")]
 pub use manager::ShardedConnectionManager;
+pub use monitor::ShardedMonitor;
+pub use pubsub::ShardedAsyncPubSub;
+pub use pubsub::ShardedPubSubSink;
+pub use pubsub::ShardedPubSubStream;
 #[cfg(not(feature = "tokio-comp"))]
 use without_direct as direct;
 

@@ -6,7 +6,6 @@
 mod station;
 mod subscriptions;
 
-use std::collections::BTreeSet;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -131,7 +130,7 @@ impl<'a> ShardedPubSub<'a> {
     ///
     /// As [`subscribe`](Self::subscribe).
     pub fn unsubscribe<T: ToRedisArgs>(&mut self, channels: T) -> RedisResult<()> {
-        remove(&mut self.wanted.channels, &channels);
+        self.wanted.unsubscribe(Kind::Channel, channels.to_redis_args());
         self.confirm()
     }
 
@@ -141,7 +140,7 @@ impl<'a> ShardedPubSub<'a> {
     ///
     /// As [`subscribe`](Self::subscribe).
     pub fn punsubscribe<T: ToRedisArgs>(&mut self, patterns: T) -> RedisResult<()> {
-        remove(&mut self.wanted.patterns, &patterns);
+        self.wanted.unsubscribe(Kind::Pattern, patterns.to_redis_args());
         self.confirm()
     }
 
@@ -324,16 +323,6 @@ impl<'a> ShardedPubSub<'a> {
             station.assign(wanted);
             self.stations.push(station);
         }
-    }
-}
-
-fn remove<T: ToRedisArgs>(set: &mut BTreeSet<Vec<u8>>, names: &T) {
-    let names = names.to_redis_args();
-    if names.is_empty() {
-        set.clear();
-    }
-    for name in names {
-        set.remove(&name);
     }
 }
 

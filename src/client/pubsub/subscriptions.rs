@@ -1,6 +1,7 @@
 //! What is listened to, and on which nodes.
 
 use std::collections::BTreeSet;
+use std::mem;
 
 use crate::error::Result;
 use crate::node::NodeId;
@@ -44,6 +45,21 @@ impl Subscriptions {
             Kind::Channel => &mut self.channels,
             Kind::Pattern => &mut self.patterns,
         }
+    }
+
+    /// Takes `names` out. Returns those that were in.
+    pub(crate) fn remove(&mut self, kind: Kind, mut names: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+        let set = self.of_mut(kind);
+        names.retain(|name| set.remove(name));
+        names
+    }
+
+    /// As `UNSUBSCRIBE` has it: takes `names` out, or all of the kind if none is named.
+    pub(crate) fn unsubscribe(&mut self, kind: Kind, names: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+        if names.is_empty() {
+            return mem::take(self.of_mut(kind)).into_iter().collect();
+        }
+        self.remove(kind, names)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
