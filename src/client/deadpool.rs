@@ -23,7 +23,7 @@ use super::aio::ShardedMultiplexedConnection;
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let client = ShardedClient::open("redis://10.0.0.1:6379,redis://10.0.0.2:6379")?;
-/// let pool = Pool::builder(DeadpoolManager::new(client)).max_size(4).build()?;
+/// let pool: Pool<DeadpoolManager> = Pool::builder(DeadpoolManager::new(client)).max_size(4).build()?;
 /// let mut connection = pool.get().await?;
 /// let () = connection.set("key", 42).await?;
 /// # Ok(())

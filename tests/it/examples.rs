@@ -65,3 +65,43 @@ fn an_application_of_redis_rs_is_sharded_by_its_construction() {
         assert!(output.contains("ada is 37 now"), "{output}");
     }
 }
+
+#[cfg(feature = "bb8")]
+#[test]
+fn a_pool_of_connections_serves_many_tasks() {
+    let Some(servers) = RedisServer::start_many(3) else { return };
+    let urls: Vec<_> = servers.iter().map(RedisServer::url).collect();
+    let Some(output) = output("pool", &[urls.join(",")]) else { return };
+    assert!(output.contains("[0, 1, 4, 9, 16, 25, 36, 49, 64, 81, 100, 121]"), "{output}");
+}
+
+#[cfg(feature = "tokio-comp")]
+#[test]
+fn a_service_counts_visits() {
+    use std::io::BufRead;
+    use std::io::BufReader;
+    use std::io::Write;
+
+    let Some(servers) = RedisServer::start_many(3) else { return };
+    let urls: Vec<_> = servers.iter().map(RedisServer::url).collect();
+    let tests = std::env::current_exe().unwrap();
+    let program = tests.parent().unwrap().parent().unwrap().join("examples/aio");
+    if !program.exists() && std::env::var("CI").as_deref() != Ok("true") {
+        eprintln!("skipped: the example aio is not built");
+        return;
+    }
+    let mut command = Command::new(program);
+    command.args([urls.join(","), "127.0.0.1:0".into()]).stdout(std::process::Stdio::piped());
+    let mut service = command.spawn().unwrap();
+    let mut said = String::new();
+    BufReader::new(service.stdout.take().unwrap()).read_line(&mut said).unwrap();
+    let address = said.trim().strip_prefix("listening on ").unwrap();
+    let mut visitor = std::net::TcpStream::connect(address).unwrap();
+    visitor.write_all(b"visit home\nvisit home\nshow home about\nwhat\n").unwrap();
+    visitor.shutdown(std::net::Shutdown::Write).unwrap();
+    let replies: Vec<_> = BufReader::new(visitor).lines().map(Result::unwrap).collect();
+    service.kill().unwrap();
+    service.wait().unwrap();
+    assert_eq!(replies[..3], ["1", "2", "home 2, about 0"]);
+    assert!(replies[3].starts_with("say 'visit PAGE'"), "{replies:?}");
+}

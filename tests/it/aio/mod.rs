@@ -3,6 +3,8 @@
 mod listening;
 #[cfg(feature = "connection-manager")]
 mod manager;
+#[cfg(all(feature = "bb8", feature = "deadpool"))]
+mod pools;
 mod requests;
 mod transactions;
 
