@@ -6,6 +6,7 @@ mod manager;
 #[cfg(all(feature = "bb8", feature = "deadpool"))]
 mod pools;
 mod requests;
+mod sharing;
 mod transactions;
 
 use shardwright::NodeConfig;
