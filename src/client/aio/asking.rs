@@ -49,6 +49,10 @@ impl ShardedMultiplexedConnection {
         let under_way = slot.member.counters().shared().begin(1);
         let reply = link.ask(command, patience.limit).await;
         drop(under_way);
+        if matches!(reply, Err(LinkError::Unsent(_))) {
+            let (link, patience) = self.open_instead(slot, &link, patience).await?;
+            return self.ask_on(&link, slot, command, patience).await;
+        }
         self.conclude(asked, &link, reply)
     }
 
@@ -93,7 +97,8 @@ impl ShardedMultiplexedConnection {
         (offset, count): (usize, usize),
         patience: Patience,
     ) -> Result<Vec<Value>, Unmet> {
-        let (link, patience) = match link {
+        let is_shared = link.is_none();
+        let (mut link, patience) = match link {
             Some(link) => (link.clone(), patience),
             None => match slot.ready(self.lane, self.links.session_version()) {
                 Some(link) => (link, patience),
@@ -102,7 +107,12 @@ impl ShardedMultiplexedConnection {
         };
         let asked = self.begin(slot, patience)?;
         let under_way = slot.member.counters().shared().begin(pipeline.len() as u64);
-        let replies = link.ask_many(pipeline, offset, count, patience.limit).await;
+        let mut replies = link.ask_many(pipeline, offset, count, patience.limit).await;
+        if is_shared && matches!(replies, Err(LinkError::Unsent(_))) {
+            let (other, patience) = self.open_instead(slot, &link, patience).await?;
+            link = other;
+            replies = link.ask_many(pipeline, offset, count, patience.limit).await;
+        }
         drop(under_way);
         if pipeline.is_transaction() && !has_ended(&replies) {
             // It may be open still, and what others send would be queued.
@@ -144,6 +154,21 @@ impl ShardedMultiplexedConnection {
         // In a box, so that the future of a request that need not wait is small.
         let link = Box::pin(self.links.open(slot, self.lane, patience)).await?;
         Ok((link, Patience { limit: deadline.left(clock::now()), ..patience }))
+    }
+
+    /// Another link in the place of one that was closed before a request could be sent on it.
+    #[cold]
+    async fn open_instead(
+        &self,
+        slot: &Arc<Slot>,
+        closed: &Link,
+        patience: Patience,
+    ) -> Result<(Link, Patience), Failure> {
+        slot.remove(closed);
+        match slot.ready(self.lane, self.links.session_version()) {
+            Some(link) => Ok((link, patience)),
+            None => self.open_and_wait(slot, patience).await,
+        }
     }
 
     /// Begins a request.

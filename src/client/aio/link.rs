@@ -39,6 +39,8 @@ pub(super) enum Transport {
 /// Why there is no reply.
 #[derive(Debug)]
 pub(super) enum LinkError {
+    /// The connection was closed before the request could be sent: on another it may be.
+    Unsent(WireError),
     Wire(WireError),
     /// redis-rs says so.
     Redis(RedisError),
@@ -88,7 +90,16 @@ impl LinkState {
         self.session.store(version, Release);
     }
 
-    /// Counts it among the node's connections until it is dropped.
+    /// Notes that the connection is gone.
+    #[cfg_attr(not(feature = "tokio-comp"), allow(dead_code, reason = "redis-rs does not tell"))]
+    pub(super) fn end(&self) {
+        self.close();
+        if self.is_counted.swap(false, Relaxed) {
+            self.member.counters().shared().disconnected();
+        }
+    }
+
+    /// Counts it among the node's connections until it ends or is dropped.
     pub(super) fn count(&self) {
         if !self.is_counted.swap(true, Relaxed) {
             self.member.counters().shared().connected();
@@ -121,7 +132,7 @@ impl Link {
         limit: Option<Duration>,
     ) -> Result<Value, LinkError> {
         match &*self.transport {
-            Transport::Direct(pipe) => pipe.ask(command, limit).await.map_err(LinkError::Wire),
+            Transport::Direct(pipe) => pipe.ask(command, limit).await,
             Transport::Delegate(connection) => {
                 let mut connection = bounded(connection, limit);
                 connection.send_packed_command(command).await.map_err(LinkError::Redis)
@@ -145,7 +156,7 @@ impl Link {
             Transport::Direct(pipe) => {
                 let all = pipeline.len() + if pipeline.is_transaction() { 2 } else { 0 };
                 let replies = pipe.ask_many(pipeline, all, limit).await;
-                let replies = replies.map_err(LinkError::Wire)?;
+                let replies = replies?;
                 if pipeline.is_transaction() {
                     was_queued(&replies, offset).map_err(LinkError::Redis)?;
                     return executed(replies, offset).map_err(LinkError::Redis);

@@ -178,7 +178,10 @@ impl SharedLinks {
     ) -> Result<Link, Failure> {
         let limit = self.opening_limit(patience);
         let begin = || self.clone().begin(Arc::clone(slot), Some(lane), limit).boxed();
-        let opening: Opening = slot.opening(lane, begin);
+        let opening: Opening = match slot.opening(lane, self.session_version(), begin) {
+            Ok(link) => return Ok(link),
+            Err(opening) => opening,
+        };
         // Whoever opens it says what went wrong; the others need not wait longer than they want to.
         match within(patience.limit.map(|limit| limit + SLACK), opening).await {
             Some(opened) => opened,

@@ -63,22 +63,28 @@ impl Slot {
         }
     }
 
-    /// Joins the opening of a lane that is under way, or begins one. The lock is not held while it goes on.
+    /// Joins the opening of a lane that is under way, or begins one, unless it is open by now. The lock is
+    /// not held while it goes on.
     pub(super) fn opening(
         &self,
         lane: usize,
+        session: u64,
         begin: impl FnOnce() -> BoxFuture<'static, Result<Link, Failure>>,
-    ) -> Opening {
+    ) -> Result<Link, Opening> {
         let mut lane = self.lane(lane).lock();
-        if let Lane::Opening(opening) = &*lane
-            && let Some(opening) = opening.upgrade()
-            && opening.peek().is_none()
-        {
-            return opening;
+        match &*lane {
+            Lane::Open(link) if link.is_usable(session) => return Ok(link.clone()),
+            Lane::Opening(opening) => {
+                if let Some(opening) = opening.upgrade().filter(|opening| opening.peek().is_none())
+                {
+                    return Err(opening);
+                }
+            }
+            _ => {}
         }
         let opening = begin().shared();
         *lane = opening.downgrade().map_or(Lane::Empty, Lane::Opening);
-        opening
+        Err(opening)
     }
 
     /// Puts a link that has been opened into its lane.

@@ -8,6 +8,7 @@ use redis::ConnectionInfo;
 use redis::Pipeline;
 use redis::Value;
 
+use super::link::LinkError;
 use super::link::LinkState;
 use crate::client::clock::Deadline;
 use crate::client::session::Session;
@@ -34,7 +35,7 @@ impl Pipe {
         &self,
         _command: &Cmd,
         _limit: Option<Duration>,
-    ) -> Result<Value, WireError> {
+    ) -> Result<Value, LinkError> {
         match *self {}
     }
 
@@ -43,7 +44,7 @@ impl Pipe {
         _pipeline: &Pipeline,
         _count: usize,
         _limit: Option<Duration>,
-    ) -> Result<Vec<Value>, WireError> {
+    ) -> Result<Vec<Value>, LinkError> {
         match *self {}
     }
 }

@@ -187,7 +187,7 @@ impl Future for Driver {
         let Err(reason) = this.go_on(context) else {
             return Poll::Pending;
         };
-        this.state.close();
+        this.state.end();
         let unwritten = this.queue.close(reason.copied());
         for mut entry in this.flying.drain(..).chain(unwritten) {
             entry.tell(Err(reason.copied()));

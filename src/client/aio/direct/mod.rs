@@ -31,9 +31,11 @@ use self::queue::Answer;
 use self::queue::Entry;
 use self::queue::Queue;
 use self::queue::Replies;
+use super::link::LinkError;
 use super::link::LinkState;
 use super::runtime::Task;
 use super::runtime::spawn;
+use super::runtime::within;
 use crate::client::wire::Direct;
 use crate::client::wire::WireError;
 
@@ -64,12 +66,12 @@ impl Pipe {
     ///
     /// # Errors
     ///
-    /// If the connection breaks, or the reply does not come within `limit`.
+    /// If the connection is closed or breaks, or the reply does not come within `limit`.
     pub(super) async fn ask(
         &self,
         command: &Cmd,
         limit: Option<Duration>,
-    ) -> Result<Value, WireError> {
+    ) -> Result<Value, LinkError> {
         if command.is_no_response() {
             let entry = Entry::unattended();
             self.enqueue(limit, entry, |out| command.write_packed_command(out)).await?;
@@ -78,9 +80,9 @@ impl Pipe {
         let (sender, receiver) = oneshot::channel();
         let entry = Entry::one(sender, until(limit));
         self.enqueue(limit, entry, |out| command.write_packed_command(out)).await?;
-        match attend(receiver).await? {
+        match attend(receiver).await.map_err(LinkError::Wire)? {
             Replies::One(reply) => Ok(reply),
-            Replies::Many(_) => Err(gone()),
+            Replies::Many(_) => Err(LinkError::Wire(gone())),
         }
     }
 
@@ -94,14 +96,14 @@ impl Pipe {
         pipeline: &Pipeline,
         count: usize,
         limit: Option<Duration>,
-    ) -> Result<Vec<Value>, WireError> {
+    ) -> Result<Vec<Value>, LinkError> {
         let (sender, receiver) = oneshot::channel();
         let bytes = pipeline.get_packed_pipeline();
         let entry = Entry::many(sender, count, until(limit));
         self.enqueue(limit, entry, |out| out.extend_from_slice(&bytes)).await?;
-        match attend(receiver).await? {
+        match attend(receiver).await.map_err(LinkError::Wire)? {
             Replies::Many(replies) => Ok(replies),
-            Replies::One(_) => Err(gone()),
+            Replies::One(_) => Err(LinkError::Wire(gone())),
         }
     }
 
@@ -110,12 +112,12 @@ impl Pipe {
         limit: Option<Duration>,
         entry: Entry,
         write: impl FnOnce(&mut Vec<u8>),
-    ) -> Result<(), WireError> {
+    ) -> Result<(), LinkError> {
         if self.queue.is_full() {
-            let room = super::runtime::within(limit, self.queue.room());
-            room.await.ok_or(WireError::Deadline)?;
+            let room = within(limit, self.queue.room());
+            room.await.ok_or(LinkError::Wire(WireError::Deadline))?;
         }
-        self.queue.push(entry, write)
+        self.queue.push(entry, write).map_err(LinkError::Unsent)
     }
 }
 
