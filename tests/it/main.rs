@@ -18,6 +18,8 @@ mod drop_in;
 #[cfg(feature = "redis")]
 mod examples;
 #[cfg(feature = "redis")]
+mod facade;
+#[cfg(feature = "redis")]
 mod failures;
 mod golden;
 mod guide_figures;
