@@ -33,3 +33,5 @@ mod nutcracker_config;
 mod opening;
 #[cfg(feature = "r2d2")]
 mod pools;
+#[cfg(feature = "redis")]
+mod redis_tests;
