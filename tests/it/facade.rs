@@ -78,6 +78,11 @@ fn a_bank_moves_the_same_money() {
 }
 
 #[test]
+fn a_help_desk_of_many_tasks_answers_the_same() {
+    compare("desk");
+}
+
+#[test]
 fn a_comma_list_is_enough_where_no_keys_belong_together() {
     for program in ["shop", "pooled", "newsroom"] {
         compare_on(

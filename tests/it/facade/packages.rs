@@ -15,11 +15,13 @@ pub(super) enum Crate {
 }
 
 /// A list of features as applications of redis-rs have it.
-const FEATURES: &str = r#"["r2d2"]"#;
+const FEATURES: &str = r#"["r2d2", "tokio-comp"]"#;
 
 /// What else the programs use.
 const DEPENDENCIES: &str = r#"
+futures-util = { version = "0.3", default-features = false, features = ["std"] }
 r2d2 = "0.8"
+tokio = { version = "1", features = ["macros", "rt-multi-thread", "time"] }
 "#;
 
 impl Crate {
