@@ -13,8 +13,10 @@ use serde_json::Value;
 
 use crate::support::cargo;
 
-/// The files of tests that are run. The others are of what this crate does not touch: Redis Cluster, sentinels, the parser;
-/// or need servers that are not here: modules, TLS.
+/// The files of tests that are run. src/guide/redis_tests.md says why not the others.
+///
+/// For the asynchronous ones feature `aio` has to be there too, and then the other files need all of the asynchronous
+/// client to compile.
 pub(super) const FILES: [&str; 9] = [
     "test_acl",
     "test_basic",
@@ -145,7 +147,7 @@ fn manifest(sources: &Path) -> String {
         .collect();
     format!(
         "[package]\nname = \"redis-tests\"\nedition = \"2024\"\n\n[workspace]\n\n\
-         [lib]\ndoctest = false\n\n[features]\ndefault = {FEATURES:?}\n{features}\n\
+         [lib]\ndoctest = false\n\n[lints.rust]\nunexpected_cfgs = \"allow\"\n\n[features]\ndefault = {FEATURES:?}\n{features}\n\
          [dependencies]\nredis = {{ package = \"redis-shim\", path = \"../redis-shim\" }}\n\
          test_macros = {{ package = \"test-macros\", path = \"../test-macros\" }}\n{DEPENDENCIES}{tests}"
     )
