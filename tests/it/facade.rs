@@ -83,6 +83,11 @@ fn a_help_desk_of_many_tasks_answers_the_same() {
 }
 
 #[test]
+fn a_radio_with_a_manager_a_pool_and_channels_plays_the_same() {
+    compare("radio");
+}
+
+#[test]
 fn a_comma_list_is_enough_where_no_keys_belong_together() {
     for program in ["shop", "pooled", "newsroom"] {
         compare_on(

@@ -15,10 +15,11 @@ pub(super) enum Crate {
 }
 
 /// A list of features as applications of redis-rs have it.
-const FEATURES: &str = r#"["r2d2", "tokio-comp"]"#;
+const FEATURES: &str = r#"["bb8", "connection-manager", "r2d2", "tokio-comp"]"#;
 
 /// What else the programs use.
 const DEPENDENCIES: &str = r#"
+bb8 = "0.9"
 futures-util = { version = "0.3", default-features = false, features = ["std"] }
 r2d2 = "0.8"
 tokio = { version = "1", features = ["macros", "rt-multi-thread", "time"] }
