@@ -14,7 +14,11 @@
 //!
 //! # Getting started
 //!
-//! The construction is what changes in an application of redis-rs:
+//! An application of redis-rs stays as it is, but for two lines in its Cargo.toml and its configuration:
+//! `redis = { package = "shardwright", version = "0.1" }`, and a URL that names several nodes. All of redis-rs is
+//! in the root of this crate, with our [`Client`], [`Connection`] and [`PubSub`] in place of its own.
+//!
+//! Or both stand side by side, and the construction is what changes:
 //!
 //! ```no_run
 //! use redis::Commands;
@@ -35,16 +39,28 @@
 //! - [what happens to each command](guide::commands)
 //! - [what happens when a node fails, and what to set](guide::failures)
 //! - [what is as in nutcracker and redis-rs, and what is not](guide::compatibility)
+//! - [moving an application from redis-rs](guide::moving_from_redis)
+//! - [redis-rs's own tests, run against this crate](guide::redis_tests)
 //! - [how the crate is built](guide::architecture)
 //!
 //! # Features
 //!
 //! | feature | gives | pulls in |
 //! |---|---|---|
-//! | `redis` (default) | [`ShardedClient`] | redis, rustix, socket2, url |
+//! | `redis` (default) | [`ShardedClient`], and redis-rs's root with ours in it | redis, rustix, socket2, url |
+//! | `acl`, `geospatial`, `num-bigint`, `script`, `streams` (default) | redis-rs's features of these names | as there |
 //! | `config` | `NutcrackerConfig`: pools of a nutcracker.yml | libyaml-safer |
+//! | `tokio-comp` | the asynchronous client, on tokio | futures-util, tokio, redis-rs's `tokio-comp` |
+//! | `smol-comp` | the asynchronous client, on smol | futures-util, smol, redis-rs's `smol-comp`, and with it smol-timeout, whose licence is MPL-2.0 |
+//! | `connection-manager` | `get_connection_manager` and its like | `tokio-comp`, redis-rs's `connection-manager` |
 //! | `r2d2` | pools: `r2d2::ManageConnection` for `ShardedClient` | r2d2, redis-rs's `r2d2` |
-//! | `tls-rustls`, `tls-native-tls`, `tls-rustls-insecure`, `tls-rustls-webpki-roots` | TLS to the nodes | what redis-rs's features of these names do |
+//! | `bb8` | pools: `bb8::ManageConnection` for `ShardedClient` | `tokio-comp`, bb8, redis-rs's `bb8` |
+//! | `deadpool` | pools: `deadpool::managed::Manager` | `tokio-comp`, deadpool |
+//! | `tls-rustls`, `tls-rustls-insecure`, `tls-rustls-webpki-roots`, `tls-native-tls` | TLS to the nodes | what redis-rs's features of these names do |
+//! | `tokio-rustls-comp`, `tokio-native-tls-comp`, `smol-rustls-comp`, `smol-native-tls-comp` | TLS for the asynchronous client | the runtime's feature, the TLS feature, and as in redis-rs |
+//! | `ahash`, `bigdecimal`, `bloom`, `bytes`, `hashbrown`, `json`, `rust_decimal`, `search_unfinished`, `uuid`, `vector-sets` | commands and types of redis-rs | as there |
+//! | `cluster`, `sentinel` | redis-rs's own clients for these; none of ours | as there |
+//! | `cache-aio`, `cluster-async`, `entra-id`, `token-based-authentication` | redis-rs's features of these names | `tokio-comp`, and as there |
 //! | none | placement: [`Topology`], [`Router`], hashes, rings | crc32fast, fnv, md-5, parking_lot, percent-encoding, thiserror |
 //!
 //! With `tls-rustls` the application chooses a crypto provider before it connects, as with redis-rs:

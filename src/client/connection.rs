@@ -64,6 +64,8 @@ pub struct ShardedConnection {
     pub(super) transaction: Transaction,
     pub(super) flights: VecDeque<Flight>,
     read_timeout: Timeout,
+    /// The read timeout, if the application has set it: that of the client is for requests.
+    pub(super) message_timeout: Timeout,
     write_timeout: Timeout,
     /// When the whole must be over of which the present request is a part.
     pub(super) until: Deadline,
@@ -119,6 +121,7 @@ impl ShardedConnection {
             transaction: Transaction::default(),
             flights: VecDeque::new(),
             read_timeout,
+            message_timeout: Timeout::default(),
             write_timeout: Timeout::default(),
             until: Deadline::NEVER,
             database,
@@ -166,12 +169,13 @@ impl ShardedConnection {
     /// in place of the client's own timeout; `None` waits for ever.
     ///
     /// redis-rs bounds each reply, so that a pipeline of twenty commands may take twenty times as long;
-    /// here it is the request.
+    /// here it is the request. As there, a [`ShardedPubSub`] that is made afterwards waits so long for each message.
     ///
     /// # Errors
     ///
     /// For a timeout of zero.
     pub fn set_read_timeout(&self, timeout: Option<Duration>) -> RedisResult<()> {
+        self.message_timeout.set(timeout)?;
         self.read_timeout.set(timeout)
     }
 

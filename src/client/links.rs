@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use redis::ProtocolVersion;
 use redis::PushInfo;
 use redis::Value;
 
@@ -94,6 +95,10 @@ impl Links {
             None => Slot::new(member),
         };
         self.slots = self.snapshot.members().iter().map(slot).collect();
+        old.iter_mut().for_each(Slot::close);
+        if let Some(sender) = &self.push_sender {
+            self.slots.iter_mut().for_each(|slot| slot.set_push_sender(sender));
+        }
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -114,7 +119,20 @@ impl Links {
     }
 
     pub(crate) fn set_push_sender(&mut self, sender: Sender<PushInfo>) {
+        self.slots.iter_mut().for_each(|slot| slot.set_push_sender(&sender));
         self.push_sender = Some(sender);
+    }
+
+    pub(crate) fn has_push_sender(&self) -> bool {
+        self.push_sender.is_some()
+    }
+
+    /// The protocol that the URL of the first node asks for.
+    pub(crate) fn protocol(&self) -> ProtocolVersion {
+        let slot = self.slots.first();
+        slot.map_or(ProtocolVersion::RESP2, |slot| {
+            slot.member.endpoint().info().redis_settings().protocol()
+        })
     }
 
     /// A buffer to write a request into.
@@ -440,6 +458,9 @@ impl Links {
                 (None, None)
             }
             Err(error) => {
+                if phase == Phase::Talking {
+                    slot.tell_of_loss();
+                }
                 slot.tally.failed((requests - answered.min(requests)) as u64);
                 let incident = incident(&error, phase, bounds.patience);
                 (Some(failure_of(&slot.member, error, phase, deadline)), Some(incident))

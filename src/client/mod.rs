@@ -43,6 +43,7 @@ mod probe;
 mod pubsub;
 #[cfg(feature = "r2d2")]
 mod r2d2;
+mod resp3;
 mod scan;
 mod session;
 mod shared;

@@ -1,7 +1,11 @@
 //! The place of one link.
 
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::time::Instant;
+
+use redis::PushInfo;
+use redis::PushKind;
 
 use super::endpoint::Endpoint;
 use super::failure::Failure;
@@ -23,6 +27,8 @@ pub(super) struct Slot {
     pub(super) sent_in: u64,
     /// Replies that it is to fetch and that went down with links before: those come first.
     pub(super) lost: usize,
+    /// Who is told when a link is lost, and with it whatever was listened to on it.
+    push_sender: Option<Sender<PushInfo>>,
 }
 
 impl Slot {
@@ -34,7 +40,12 @@ impl Slot {
             flying: 0,
             sent_in: 0,
             lost: 0,
+            push_sender: None,
         }
+    }
+
+    pub(super) fn set_push_sender(&mut self, sender: &Sender<PushInfo>) {
+        self.push_sender = Some(sender.clone());
     }
 
     /// Closes the link if it may not be used.
@@ -70,12 +81,23 @@ impl Slot {
         if self.link.take().is_some() {
             self.tally.disconnected();
             self.lost += std::mem::take(&mut self.flying);
+            self.tell_of_loss();
+        }
+    }
+
+    /// Tells of a link that was lost.
+    pub(super) fn tell_of_loss(&self) {
+        if let Some(sender) = &self.push_sender {
+            // Nobody listens any more: that is the listener's choice.
+            let _ = sender.send(PushInfo { kind: PushKind::Disconnection, data: Vec::new() });
         }
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
+        // Whoever drops a connection knows.
+        self.push_sender = None;
         self.close();
         self.member.counters().end(&self.tally);
     }

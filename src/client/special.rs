@@ -32,7 +32,12 @@ impl ShardedConnection {
         source: Source<'_>,
     ) -> RedisResult<Value> {
         match special {
-            Special::Local(reply) => Ok(self.reply_locally(reply, args)),
+            Special::Local(reply) => {
+                if reply == LocalReply::Pong {
+                    self.read_pushes();
+                }
+                Ok(self.reply_locally(reply, args))
+            }
             Special::Session(kind) => self.change_session(kind, args, source),
             Special::Transaction(command) => self.execute_transaction(command, args, source),
             Special::Scan => self.scan(args, source),

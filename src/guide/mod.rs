@@ -15,3 +15,11 @@ pub mod compatibility {}
 /// What happens when a node fails, and what to set.
 #[doc = include_str!("failures.md")]
 pub mod failures {}
+
+/// Moving an application from redis-rs.
+#[doc = include_str!("moving_from_redis.md")]
+pub mod moving_from_redis {}
+
+/// Which of redis-rs's own tests pass, and why the others do not.
+#[doc = include_str!("redis_tests.md")]
+pub mod redis_tests {}

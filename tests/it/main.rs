@@ -18,6 +18,8 @@ mod drop_in;
 #[cfg(feature = "redis")]
 mod examples;
 #[cfg(feature = "redis")]
+mod facade;
+#[cfg(feature = "redis")]
 mod failures;
 mod golden;
 mod guide_figures;
@@ -31,3 +33,5 @@ mod nutcracker_config;
 mod opening;
 #[cfg(feature = "r2d2")]
 mod pools;
+#[cfg(feature = "redis")]
+mod redis_tests;

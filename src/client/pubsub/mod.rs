@@ -85,6 +85,8 @@ impl<'a> ShardedPubSub<'a> {
         connection.prepare();
         let shared = Arc::clone(connection.links.shared());
         let session = connection.links.session().clone();
+        let read_timeout = Timeout::default();
+        let _ = read_timeout.set(connection.message_timeout.get());
         Self {
             connection,
             shared,
@@ -93,7 +95,7 @@ impl<'a> ShardedPubSub<'a> {
             wanted: Subscriptions::default(),
             stations: Vec::new(),
             messages: VecDeque::new(),
-            read_timeout: Timeout::default(),
+            read_timeout,
         }
     }
 

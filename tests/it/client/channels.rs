@@ -325,3 +325,15 @@ fn a_message_is_bytes() {
         redis::cmd("PUBSUB").arg("CHANNELS").query(&mut publisher);
     assert_eq!(heard.unwrap(), BTreeSet::from([channel]));
 }
+
+#[test]
+fn the_read_timeout_of_a_connection_is_that_of_its_messages() {
+    let Some(pool) = Pool::start_with(2, |builder| builder.timeout(Duration::from_secs(20))) else {
+        return;
+    };
+    let mut con = pool.connection();
+    con.set_read_timeout(Some(SOON)).unwrap();
+    let mut pubsub = con.as_pubsub();
+    // Without a channel: a subscription could be late.
+    assert!(pubsub.get_message().unwrap_err().is_timeout());
+}

@@ -191,3 +191,68 @@ fn transactions_scripts_and_channels_work_over_it() {
     }
     assert_eq!(pubsub.ping::<String>().unwrap(), "PONG");
 }
+
+/// What was pushed, sorted: nodes are asked at the same time.
+fn pushed(receiver: &mpsc::Receiver<redis::PushInfo>) -> Vec<String> {
+    let text = |value: &Value| redis::from_redis_value_ref::<String>(value).unwrap();
+    let line = |push: redis::PushInfo| {
+        let data: Vec<_> = push.data.iter().map(text).collect();
+        format!("{} {}", push.kind, data.join(" "))
+    };
+    let mut lines: Vec<_> = receiver.try_iter().map(line).collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn a_connection_listens_to_channels_besides_its_requests() {
+    let Some(pool) = Pool::start_at(3, RESP3) else { return };
+    let mut publisher = pool.connection();
+    let mut con = pool.connection();
+    let (sender, receiver) = mpsc::channel();
+    con.set_push_sender(sender);
+    let channels = pool.keys();
+    con.subscribe_resp3(&channels).unwrap();
+    con.psubscribe_resp3("pattern*").unwrap();
+    let confirmed = pushed(&receiver);
+    assert_eq!(confirmed.len(), 3 + 3, "{confirmed:?}");
+    for channel in channels.iter().map(String::as_str).chain(["pattern", "patterns"]) {
+        assert_eq!(Commands::publish::<_, _, i64>(&mut publisher, channel, "news").unwrap(), 1);
+    }
+    // What was said to arrive with a PING does.
+    let () = redis::cmd("PING").query(&mut con).unwrap();
+    let mut expected: Vec<_> =
+        channels.iter().map(|channel| format!("message {channel} news")).collect();
+    expected.extend(["pattern", "patterns"].map(|name| format!("pmessage pattern* {name} news")));
+    expected.sort();
+    assert_eq!(pushed(&receiver), expected);
+    for key in &channels {
+        assert_eq!(Commands::incr::<_, _, i64>(&mut con, key, 1).unwrap(), 1);
+    }
+    con.unsubscribe_resp3(&channels[..1]).unwrap();
+    con.punsubscribe_resp3(Vec::<String>::new()).unwrap();
+    pushed(&receiver);
+    let reached =
+        channels.iter().map(String::as_str).chain(["pattern"]).map(|channel| {
+            Commands::publish::<_, _, i64>(&mut publisher, channel, "more").unwrap()
+        });
+    assert_eq!(reached.collect::<Vec<_>>(), [0, 1, 1, 0]);
+}
+
+#[test]
+fn a_link_that_is_lost_is_told_of_and_one_over_resp2_cannot_listen() {
+    let (Some(two), Some(mut three)) = (Pool::start(2), Pool::start_at(2, RESP3)) else { return };
+    let error = two.connection().subscribe_resp3("channel").unwrap_err();
+    assert_eq!(error.kind(), redis::ErrorKind::InvalidClientConfig);
+    let mut con = three.connection();
+    let (sender, receiver) = mpsc::channel();
+    con.set_push_sender(sender);
+    let keys = three.keys();
+    con.subscribe_resp3(&keys).unwrap();
+    assert_eq!(pushed(&receiver).len(), 2);
+    three.servers[0].kill();
+    let failed = keys.iter().filter(|key| Commands::get::<_, ()>(&mut con, *key).is_err());
+    assert_eq!(failed.count(), 1);
+    let kinds: Vec<_> = receiver.try_iter().map(|push| push.kind).collect();
+    assert_eq!(kinds, [PushKind::Disconnection]);
+}

@@ -19,6 +19,7 @@ use std::time::Instant;
 use rustix::process::Pid;
 use rustix::process::Signal;
 
+pub mod cargo;
 pub mod fake_node;
 pub mod nutcracker;
 pub mod own_process;
