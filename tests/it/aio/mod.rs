@@ -1,5 +1,7 @@
 //! The asynchronous connection on healthy servers.
 
+#[cfg(feature = "cache-aio")]
+mod caching;
 mod listening;
 #[cfg(feature = "connection-manager")]
 mod manager;
