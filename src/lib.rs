@@ -139,6 +139,6 @@ pub use redis::*;
 pub use topology::{Event, Move, Movement, NodeMetrics, Router, Topology};
 
 // The examples in the README are compiled with those of the code.
-#[cfg(all(doctest, feature = "redis"))]
+#[cfg(all(doctest, feature = "tokio-comp"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
