@@ -34,14 +34,14 @@ use crate::support::stopwatch::in_time;
 use crate::support::stopwatch::pause;
 
 /// A port on which an attempt to connect is never answered: its queue is full and nobody takes from it.
-struct Blackhole {
+pub struct Blackhole {
     port: u16,
     _listener: Socket,
     _queued: Vec<TcpStream>,
 }
 
 impl Blackhole {
-    fn open() -> Self {
+    pub fn open() -> Self {
         let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         listener.bind(&std::net::SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
         listener.listen(0).unwrap();
@@ -51,7 +51,7 @@ impl Blackhole {
         Self { port: address.port(), _queued: queued.collect(), _listener: listener }
     }
 
-    fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/", self.port)
     }
 }

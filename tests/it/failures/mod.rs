@@ -3,14 +3,14 @@
 
 mod broken_replies;
 mod channels;
-mod connecting;
+pub mod connecting;
 mod deadlines;
 mod ejection;
 mod leaks;
 mod listeners;
 mod probes;
 mod strays;
-mod traffic;
+pub mod traffic;
 mod waiting;
 
 use std::net::Ipv4Addr;
@@ -27,20 +27,20 @@ use socket2::Socket;
 use socket2::Type;
 
 /// The deadline of most requests here.
-const DEADLINE: Duration = Duration::from_millis(150);
+pub const DEADLINE: Duration = Duration::from_millis(150);
 
 /// A port that refuses connections, and that no other test gets meanwhile.
-struct DeadPort(Socket);
+pub struct DeadPort(Socket);
 
 impl DeadPort {
-    fn reserve() -> Self {
+    pub fn reserve() -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
         // Nobody listens.
         Self(socket)
     }
 
-    fn url(&self) -> String {
+    pub fn url(&self) -> String {
         let address = self.0.local_addr().unwrap().as_socket().unwrap();
         format!("redis://{address}/")
     }
@@ -48,14 +48,17 @@ impl DeadPort {
 
 /// A builder of a client of the nodes at `urls`, which are named `n0`, `n1` … so that keys are where they
 /// were on the run before.
-fn builder(urls: impl IntoIterator<Item = String>) -> ShardedClientBuilder {
+pub fn builder(urls: impl IntoIterator<Item = String>) -> ShardedClientBuilder {
     let nodes = urls.into_iter().enumerate();
     let node = |(number, url)| NodeConfig::new(url).unwrap().name(format!("n{number}"));
     nodes.map(node).fold(ShardedClient::builder(), ShardedClientBuilder::node).timeout(DEADLINE)
 }
 
 /// Keys that `node` owns.
-fn keys_of<'a>(client: &ShardedClient, node: &'a str) -> impl Iterator<Item = String> + use<'a> {
+pub fn keys_of<'a>(
+    client: &ShardedClient,
+    node: &'a str,
+) -> impl Iterator<Item = String> + use<'a> {
     let router = client.router();
     let owner = router.id_of(node).expect("there is such a node");
     (0..)
@@ -64,17 +67,17 @@ fn keys_of<'a>(client: &ShardedClient, node: &'a str) -> impl Iterator<Item = St
 }
 
 /// A key that `node` owns.
-fn key_of(client: &ShardedClient, node: &str) -> String {
+pub fn key_of(client: &ShardedClient, node: &str) -> String {
     keys_of(client, node).next().expect("every node has keys")
 }
 
 /// The error of this crate that a request failed with.
-fn failure<T: std::fmt::Debug>(result: redis::RedisResult<T>) -> ShardError {
+pub fn failure<T: std::fmt::Debug>(result: redis::RedisResult<T>) -> ShardError {
     let error = result.expect_err("this cannot succeed");
     ShardError::of(&error).unwrap_or_else(|| panic!("not an error of ours: {error:?}"))
 }
 
 /// The kind of the error that a request failed with.
-fn failure_kind<T: std::fmt::Debug>(result: redis::RedisResult<T>) -> ShardErrorKind {
+pub fn failure_kind<T: std::fmt::Debug>(result: redis::RedisResult<T>) -> ShardErrorKind {
     failure(result).kind()
 }

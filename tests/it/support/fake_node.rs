@@ -10,6 +10,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::thread::JoinHandle;
@@ -77,6 +78,8 @@ struct Inner {
     script: Box<Script>,
     is_over: AtomicBool,
     streams: Mutex<Vec<TcpStream>>,
+    /// Those whose client has not hung up.
+    open: AtomicUsize,
     requests: Mutex<Vec<Request>>,
 }
 
@@ -98,6 +101,7 @@ impl FakeNode {
             script: Box::new(script),
             is_over: AtomicBool::new(false),
             streams: Mutex::default(),
+            open: AtomicUsize::new(0),
             requests: Mutex::default(),
         });
         let accepting = Arc::clone(&inner);
@@ -112,6 +116,11 @@ impl FakeNode {
     /// How many connections there have been.
     pub fn connections(&self) -> usize {
         self.inner.streams.lock().unwrap().len()
+    }
+
+    /// How many of them are open still, as far as it looked.
+    pub fn open(&self) -> usize {
+        self.inner.open.load(SeqCst)
     }
 
     /// What was asked so far, without the handshakes.
@@ -157,8 +166,10 @@ impl Inner {
             };
             let inner = Arc::clone(self);
             // It ends with the connection.
+            inner.open.fetch_add(1, SeqCst);
             thread::spawn(move || {
                 let _ = inner.serve(number, &stream);
+                inner.open.fetch_sub(1, SeqCst);
                 let _ = stream.shutdown(Shutdown::Both);
             });
         }

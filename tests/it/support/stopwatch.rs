@@ -14,6 +14,7 @@
 //! ready when it began.
 
 use std::fs;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::Once;
 use std::thread;
@@ -30,6 +31,8 @@ pub struct Took {
     pub end: Instant,
     /// How long the thread was ready to run and did not.
     pub waited: Duration,
+    /// How long the machine stood still, if that is known already.
+    pub stood: Option<Duration>,
 }
 
 /// Makes a call and measures it.
@@ -39,7 +42,7 @@ pub fn timed<T>(call: impl FnOnce() -> T) -> (T, Took) {
     let start = Instant::now();
     let result = call();
     let end = Instant::now();
-    (result, Took { start, end, waited: time_waited().saturating_sub(waited) })
+    (result, Took { start, end, waited: time_waited().saturating_sub(waited), stood: None })
 }
 
 /// Makes a call and asserts that it is over after `deadline`.
@@ -66,14 +69,23 @@ impl Took {
 
     /// How long the machine stood still during the call.
     pub fn standstill(&self) -> Duration {
-        // Our own waking from a standstill may come before the companion's.
-        pause(Duration::from_millis(30));
-        let standstills = STANDSTILLS.lock().unwrap();
-        let within = standstills.iter().map(|&(start, end)| {
-            end.min(self.end).saturating_duration_since(start.max(self.start))
-        });
-        within.sum()
+        self.stood.unwrap_or_else(|| {
+            pause(UNTIL_KNOWN);
+            standstill(self.start, self.end)
+        })
     }
+}
+
+/// Our own waking from a standstill may come before the companion's, so much later it is known.
+pub const UNTIL_KNOWN: Duration = Duration::from_millis(30);
+
+/// How long the machine stood still between `start` and `end`.
+pub fn standstill(start: Instant, end: Instant) -> Duration {
+    let standstills = STANDSTILLS.lock().unwrap();
+    let within = standstills
+        .iter()
+        .map(|&(from, to)| to.min(end).saturating_duration_since(from.max(start)));
+    within.sum()
 }
 
 /// Waits; what a test waits for must take time, or there would be a condition to wait for.
@@ -88,7 +100,8 @@ const NAP: Duration = Duration::from_millis(1);
 /// Timers are not exact; what is shorter is not noted.
 const NOTABLE: Duration = Duration::from_millis(2);
 
-fn start_companion() {
+/// Watches for standstills from now on.
+pub fn start_companion() {
     static START: Once = Once::new();
     START.call_once(|| {
         thread::Builder::new().name("companion".into()).spawn(keep_watch).expect("a thread");
@@ -110,7 +123,12 @@ fn keep_watch() {
 
 /// How long this thread has been ready to run and did not.
 fn time_waited() -> Duration {
-    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    time_waited_by("/proc/thread-self")
+}
+
+/// The same of the thread that `/proc` has under this path.
+pub fn time_waited_by(thread: impl AsRef<Path>) -> Duration {
+    let text = fs::read_to_string(thread.as_ref().join("schedstat")).unwrap_or_default();
     let nanoseconds = text.split(' ').nth(1).and_then(|number| number.parse().ok());
     Duration::from_nanos(nanoseconds.unwrap_or(0))
 }

@@ -1,11 +1,12 @@
 //! Traffic from several threads while nodes are killed, frozen, slowed and restarted empty: no wrong value,
 //! no call longer than its deadline, and nothing of it at nodes that are well.
 
+mod judge;
 mod model;
 mod requests;
-mod scene;
+pub mod scene;
 mod witness;
-mod worker;
+pub mod worker;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -27,8 +28,8 @@ use self::scene::LONGEST_RETRY;
 use self::scene::NODES;
 use self::scene::RETRY;
 use self::scene::Scene;
-use self::worker::KINDS;
 use self::worker::Report;
+use self::worker::Stock;
 use self::worker::Way;
 use self::worker::Worker;
 use super::failure;
@@ -68,9 +69,9 @@ const WHILE: Duration = Duration::from_millis(600);
 const BACK: Duration = Duration::from_millis(2 * 250 + 300 * 5 / 4 + 500);
 
 /// A pool under traffic.
-struct Pool {
+pub struct Pool {
     servers: Vec<RedisServer>,
-    scene: Arc<Scene>,
+    pub scene: Arc<Scene>,
     /// As old as the pool: nothing is ever rebuilt by hand.
     connection: ShardedConnection,
     /// Keys nobody writes, by the node that owns them when all live.
@@ -78,36 +79,48 @@ struct Pool {
 }
 
 fn run(mode: EjectMode) {
-    let Some(servers) = RedisServer::start_many(NODES) else { return };
-    let mut pool = Pool::new(servers, mode);
+    let Some(mut pool) = Pool::start(mode, "") else { return };
     let traffic = Traffic::start(&pool.scene);
-    pause(WHILE / 3);
-    pool.pause_clients(0);
-    pool.kill(3);
-    pool.freeze(2);
-    pool.block(1);
-    pool.empty(3);
-    pause(WHILE / 3);
+    pool.suffer();
     let report = traffic.end();
-    pool.check_counts();
-    println!("{mode}: {report:?}");
-    assert_eq!(report.wrong, [""; 0], "{:#?}", report.wrong);
-    assert!(report.answered.iter().all(|answered| *answered > 20), "{report:?}");
-    assert!(report.failed > 0, "nothing was tested: {report:?}");
-    assert_eq!(report.refused > 0, mode == EjectMode::FailFast);
-    assert!(report.starved <= report.calls / 100, "the machine is too slow for this: {report:?}");
+    pool.check(&report);
 }
 
 impl Pool {
-    fn new(servers: Vec<RedisServer>, mode: EjectMode) -> Self {
-        let scene = Arc::new(Scene::new(&servers, mode));
+    /// Starts one whose nodes have `query` in their URLs, or says why the test is skipped.
+    pub fn start(mode: EjectMode, query: &str) -> Option<Self> {
+        let servers = RedisServer::start_many(NODES)?;
+        let scene = Arc::new(Scene::new(&servers, mode, query));
         let connection = scene.client.get_connection().unwrap();
         let mut samples = vec![Vec::new(); NODES];
         for number in 0..400 {
             let key = format!("sample:{number}");
             samples[scene.home(&key)].push(key);
         }
-        Self { servers, scene, connection, samples }
+        Some(Self { servers, scene, connection, samples })
+    }
+
+    /// One trouble after the other, beside the traffic.
+    pub fn suffer(&mut self) {
+        pause(WHILE / 3);
+        self.pause_clients(0);
+        self.kill(3);
+        self.freeze(2);
+        self.block(1);
+        self.empty(3);
+        pause(WHILE / 3);
+    }
+
+    /// Judges what the traffic has seen, now that it is over.
+    pub fn check(&self, report: &Report) {
+        let mode = self.scene.mode;
+        self.check_counts();
+        println!("{mode}: {report:?}");
+        assert_eq!(report.wrong, [""; 0], "{:#?}", report.wrong);
+        assert!(report.answered.iter().all(|answered| *answered > 20), "{report:?}");
+        assert!(report.failed > 0, "nothing was tested: {report:?}");
+        assert_eq!(report.refused > 0, mode == EjectMode::FailFast);
+        assert!(report.starved <= report.calls / 100, "the machine is too slow: {report:?}");
     }
 
     fn ejects(&self) -> bool {
@@ -280,6 +293,8 @@ fn check_course(events: &[&Event]) -> u64 {
     ejections
 }
 
+const STOCK: Stock = Stock { keys: 60, pairs: 16, counters: 16 };
+
 /// The threads that make requests; they end when it is dropped.
 struct Traffic {
     scene: Arc<Scene>,
@@ -297,7 +312,7 @@ impl Traffic {
                 THREADS => Way::Client(Box::new(client)),
                 _ => Way::Connection(Box::new(client.get_connection().unwrap())),
             };
-            let worker = Worker::new(scene, way, number, seed);
+            let worker = Worker::new(scene, way, number, seed, STOCK);
             thread::spawn(|| worker.run())
         });
         Self { scene: Arc::clone(scene), workers: workers.collect() }
@@ -309,16 +324,7 @@ impl Traffic {
         let mut sum = Report::default();
         for worker in std::mem::take(&mut self.workers) {
             let report = worker.join().unwrap();
-            for kind in 0..KINDS {
-                sum.answered[kind] += report.answered[kind];
-            }
-            sum.calls += report.calls;
-            sum.failed += report.failed;
-            sum.refused += report.refused;
-            sum.starved += report.starved;
-            sum.longest = sum.longest.max(report.longest);
-            sum.excess = sum.excess.max(report.excess);
-            sum.wrong.extend(report.wrong);
+            sum.add(report);
         }
         sum
     }

@@ -1,41 +1,47 @@
-//! The requests that a worker makes.
+//! The requests that a worker makes, and what is made of the replies to some of them.
 
 use std::array;
-use std::time::Instant;
 
+use redis::Cmd;
+use redis::Pipeline;
 use redis::Value;
 use shardwright::ShardError;
 use shardwright::ShardErrorKind;
-use shardwright::ShardedConnection;
 
+use super::scene::Losses;
 use super::worker::Failed;
 use super::worker::Task;
-use super::worker::Way;
 use super::worker::Worker;
 
-impl Worker {
-    pub(super) fn get(&mut self) -> Result<(), Failed> {
+/// A transaction that writes both halves of a pair, and reads them.
+#[derive(Debug)]
+pub struct Writing {
+    pub pipeline: Pipeline,
+    index: usize,
+    numbers: [u64; 2],
+    values: [String; 2],
+}
+
+impl<W> Worker<W> {
+    pub fn a_get(&mut self) -> (Task, Cmd) {
         let index = self.random(self.keys.len());
-        let get = redis::cmd("GET").arg(&self.keys[index].name).to_owned();
-        self.ask_one(Task::Get(index), &get)
+        (Task::Get(index), redis::cmd("GET").arg(&self.keys[index].name).to_owned())
     }
 
-    pub(super) fn set(&mut self) -> Result<(), Failed> {
+    pub fn a_set(&mut self) -> (Task, Cmd) {
         let (task, value) = self.write();
-        let Task::Set(index, _) = task else { unreachable!("it writes") };
-        let set = redis::cmd("SET").arg(&self.keys[index].name).arg(value).to_owned();
-        self.ask_one(task, &set)
+        (task, redis::cmd("SET").arg(self.name(task)).arg(value).to_owned())
     }
 
-    pub(super) fn increment(&mut self) -> Result<(), Failed> {
+    pub fn an_increment(&mut self) -> (Task, Cmd) {
         let index = self.random(self.counters.len());
         let counter = &mut self.counters[index];
         counter.next();
         let increment = redis::cmd("INCRBY").arg(&counter.name).arg(counter.step).to_owned();
-        self.ask_one(Task::Count(index), &increment)
+        (Task::Count(index), increment)
     }
 
-    pub(super) fn mget(&mut self) -> Result<(), Failed> {
+    pub fn an_mget(&mut self) -> (Vec<Task>, Cmd) {
         let count = 2 + self.random(12);
         // A key may be there twice.
         let tasks: Vec<_> = (0..count).map(|_| Task::Get(self.random(self.keys.len()))).collect();
@@ -43,10 +49,10 @@ impl Worker {
         for task in &tasks {
             mget.arg(self.name(*task));
         }
-        self.ask(&tasks, |con| mget.query(con))
+        (tasks, mget)
     }
 
-    pub(super) fn mset(&mut self) -> Result<(), Failed> {
+    pub fn an_mset(&mut self) -> (Vec<Task>, Cmd) {
         let mut mset = redis::cmd("MSET");
         let mut tasks = Vec::new();
         for _ in 0..2 + self.random(6) {
@@ -54,11 +60,11 @@ impl Worker {
             mset.arg(self.name(task)).arg(value);
             tasks.push(task);
         }
-        self.ask(&tasks, |con| mset.query(con).map(|reply: Value| vec![reply; tasks.len()]))
+        (tasks, mset)
     }
 
     /// Each key is named as often as no sum of the others, so that the reply says which are there.
-    pub(super) fn exists(&mut self) -> Result<(), Failed> {
+    pub fn an_exists(&mut self) -> ([usize; 3], Cmd) {
         let first = self.random(self.keys.len());
         let indexes = [0, 1, 2].map(|offset| (first + offset) % self.keys.len());
         let mut exists = redis::cmd("EXISTS");
@@ -67,7 +73,10 @@ impl Worker {
                 exists.arg(&self.keys[index].name);
             }
         }
-        let count = self.call(|con| exists.query::<u64>(con))?;
+        (indexes, exists)
+    }
+
+    pub fn judge_exists(&mut self, indexes: [usize; 3], count: u64) {
         if count > 7 {
             self.wrong(format!("EXISTS of 7 keys: {count}"));
         }
@@ -76,10 +85,9 @@ impl Worker {
             let judged = self.keys[index].judge_existence(count & 1 << bit != 0, sight);
             self.note(judged);
         }
-        Ok(())
     }
 
-    pub(super) fn pipeline(&mut self) -> Result<(), Failed> {
+    pub fn a_pipeline(&mut self) -> (Vec<Task>, Pipeline) {
         let mut pipeline = redis::pipe();
         let mut tasks = Vec::new();
         for _ in 0..2 + self.random(10) {
@@ -104,10 +112,10 @@ impl Worker {
                 pipeline.cmd("GET").arg(&self.keys[*index].name);
             }
         }
-        self.ask(&tasks, |con| pipeline.query(con))
+        (tasks, pipeline)
     }
 
-    pub(super) fn write_pair(&mut self) -> Result<(), Failed> {
+    pub fn a_write_of_a_pair(&mut self) -> Writing {
         let index = self.random(self.pairs.len());
         let pair = &mut self.pairs[index];
         let numbers = [pair[0].next(), pair[1].next()];
@@ -115,81 +123,58 @@ impl Worker {
         let mut pipeline = redis::pipe();
         pipeline.atomic().set(&pair[0].name, &values[0]).ignore();
         pipeline.set(&pair[1].name, &values[1]).ignore().get(&pair[0].name).get(&pair[1].name);
-        let before = self.scene.losses();
-        let result = self.call(|con| pipeline.query::<[String; 2]>(con));
-        let is_refused = matches!(&result, Err(Some(error)) if is_refusal(error));
-        for (key, number) in self.pairs[index].iter_mut().zip(numbers) {
-            match &result {
+        Writing { pipeline, index, numbers, values }
+    }
+
+    pub fn judge_write(
+        &mut self,
+        writing: &Writing,
+        read: Result<[String; 2], Failed>,
+        before: Losses,
+    ) -> Result<(), Failed> {
+        let is_refused = matches!(&read, Err(Some(error)) if is_refusal(error));
+        for (key, number) in self.pairs[writing.index].iter_mut().zip(writing.numbers) {
+            match &read {
                 Ok(_) => key.confirm(number, before[key.home]),
                 Err(_) if is_refused => key.withdraw(number),
                 Err(_) => {}
             }
         }
-        let read = result?;
-        if read != values {
+        let (read, values) = (read?, &writing.values);
+        if read != *values {
             self.wrong(format!("{read:?} was read where {values:?} was written"));
         }
         Ok(())
     }
 
-    pub(super) fn read_pair(&mut self) -> Result<(), Failed> {
+    pub fn a_read_of_a_pair(&mut self) -> (usize, Pipeline) {
         let index = self.random(self.pairs.len());
-        let names = [0, 1].map(|half| self.pairs[index][half].name.clone());
         let mut pipeline = redis::pipe();
-        pipeline.atomic().get(&names[0]).get(&names[1]);
-        let read = self.call(|con| pipeline.query::<[Value; 2]>(con))?;
+        pipeline.atomic().get(&self.pairs[index][0].name).get(&self.pairs[index][1].name);
+        (index, pipeline)
+    }
+
+    pub fn judge_read(&mut self, index: usize, read: &[Value; 2]) {
         let sight = self.sight(self.pairs[index][0].home);
         let pair = &self.pairs[index];
         let judged: Vec<_> =
-            pair.iter().zip(&read).map(|(key, reply)| key.judge(reply, sight)).collect();
+            pair.iter().zip(read).map(|(key, reply)| key.judge(reply, sight)).collect();
         let numbers: [_; 2] = array::from_fn(|half| pair[half].number_in(&read[half]));
         judged.into_iter().for_each(|judged| self.note(judged));
         if numbers[0] != numbers[1] {
             self.wrong(format!("{read:?} were never written together"));
         }
-        Ok(())
-    }
-
-    /// Requests that are all sent before the first reply is fetched.
-    pub(super) fn fly(&mut self) -> Result<(), Failed> {
-        let Way::Connection(_) = self.way else {
-            return self.get();
-        };
-        // That a node could not be written to is said when its reply is fetched.
-        let start = Instant::now();
-        let mut sent = Vec::new();
-        let mut refused = Ok(());
-        for _ in 0..1 + self.random(6) {
-            let index = self.random(self.keys.len());
-            let get = redis::cmd("GET").arg(&self.keys[index].name).get_packed_command();
-            refused = self.call_since(start, |con| con.send_packed_command(&get));
-            if refused.is_err() {
-                break;
-            }
-            sent.push(index);
-        }
-        for index in sent {
-            match self.call_since(start, ShardedConnection::recv_response) {
-                Ok(reply) => {
-                    let sight = self.sight(self.keys[index].home);
-                    let judged = self.keys[index].judge(&reply, sight);
-                    self.note(judged);
-                }
-                Err(error) => refused = Err(error),
-            }
-        }
-        refused
     }
 
     /// Chooses a key and what is written to it.
-    pub(super) fn write(&mut self) -> (Task, String) {
+    fn write(&mut self) -> (Task, String) {
         let index = self.random(self.keys.len());
         let key = &mut self.keys[index];
         let number = key.next();
         (Task::Set(index, number), key.value(number))
     }
 
-    pub(super) fn name(&self, task: Task) -> &str {
+    fn name(&self, task: Task) -> &str {
         match task {
             Task::Get(index) | Task::Set(index, _) => &self.keys[index].name,
             Task::Count(index) => &self.counters[index].name,

@@ -53,14 +53,14 @@ struct Trouble {
 pub type Losses = [u64; NODES];
 
 impl Scene {
-    pub fn new(servers: &[RedisServer], mode: EjectMode) -> Self {
+    pub fn new(servers: &[RedisServer], mode: EjectMode, query: &str) -> Self {
         let events = Arc::new(Mutex::new(Vec::new()));
         let policy = EjectPolicy::new(mode)
             .failure_limit(FAILURE_LIMIT)
             .retry_timeout(RETRY)
             .max_retry_timeout(LONGEST_RETRY);
         let listening = Arc::clone(&events);
-        let client = builder(servers.iter().map(RedisServer::url))
+        let client = builder(servers.iter().map(|server| server.url() + query))
             .hash_tag("{}".parse().unwrap())
             .timeout(LIMIT)
             .eject(policy)

@@ -7,24 +7,15 @@ use std::time::Instant;
 
 use redis::Cmd;
 use redis::ConnectionLike;
-use redis::RedisError;
 use redis::RedisResult;
 use redis::Value;
-use shardwright::EjectMode;
 use shardwright::ShardError;
-use shardwright::ShardErrorKind;
 use shardwright::ShardedClient;
 use shardwright::ShardedConnection;
 
 use super::model::Counter;
 use super::model::Key;
-use super::model::Sight;
-use super::scene::LIMIT;
-use super::scene::Losses;
 use super::scene::Scene;
-use super::scene::number;
-use crate::support::stopwatch::TOLERANCE;
-use crate::support::stopwatch::Took;
 use crate::support::stopwatch::pause;
 use crate::support::stopwatch::timed;
 
@@ -36,15 +27,15 @@ pub enum Way {
 }
 
 /// A thread's keys, which nobody else writes, and what it has seen.
-pub struct Worker {
-    pub(super) scene: Arc<Scene>,
-    pub(super) way: Way,
-    random: u64,
-    pub(super) keys: Vec<Key>,
+pub struct Worker<W> {
+    pub scene: Arc<Scene>,
+    pub way: W,
+    pub(super) random: u64,
+    pub keys: Vec<Key>,
     /// Two and two have a hash tag in common, and are only written together.
-    pub(super) pairs: Vec<[Key; 2]>,
-    pub(super) counters: Vec<Counter>,
-    pub(super) report: Report,
+    pub pairs: Vec<[Key; 2]>,
+    pub counters: Vec<Counter>,
+    pub report: Report,
 }
 
 /// What a worker has seen.
@@ -67,37 +58,42 @@ pub struct Report {
 
 pub const KINDS: usize = 10;
 
+impl Report {
+    /// Adds what another worker has seen.
+    pub fn add(&mut self, other: Self) {
+        for kind in 0..KINDS {
+            self.answered[kind] += other.answered[kind];
+        }
+        self.calls += other.calls;
+        self.failed += other.failed;
+        self.refused += other.refused;
+        self.starved += other.starved;
+        self.longest = self.longest.max(other.longest);
+        self.excess = self.excess.max(other.excess);
+        self.wrong.extend(other.wrong);
+    }
+}
+
 /// A command with one key and its place in the worker's list.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Task {
+pub enum Task {
     Get(usize),
     Set(usize, u64),
     Count(usize),
 }
 
 /// Why a call failed, if it is an error of ours; any other has been noted as wrong.
-pub(super) type Failed = Option<ShardError>;
+pub type Failed = Option<ShardError>;
 
-impl Worker {
-    pub fn new(scene: &Arc<Scene>, way: Way, number: usize, seed: u64) -> Self {
-        let key = |name: String| Key::new(name.clone(), scene.home(&name));
-        let pair = |index| ["a", "b"].map(|half| key(format!("{{p:{number}:{index}}}:{half}")));
-        let counter = |index: usize| {
-            let name = format!("count:{number}:{index}");
-            let home = scene.home(&name);
-            Counter::new(name, home, 1001 + (number * 100 + index) as u64)
-        };
-        Self {
-            scene: Arc::clone(scene),
-            way,
-            random: seed ^ ((number as u64) << 32),
-            keys: (0..60).map(|index| key(format!("key:{number}:{index}"))).collect(),
-            pairs: (0..16).map(pair).collect(),
-            counters: (0..16).map(counter).collect(),
-            report: Report::default(),
-        }
-    }
+/// How many keys, pairs and counters a worker has.
+#[derive(Clone, Copy, Debug)]
+pub struct Stock {
+    pub keys: usize,
+    pub pairs: usize,
+    pub counters: usize,
+}
 
+impl Worker<Way> {
     /// Makes requests until the scene is over, then looks at everything it wrote.
     pub fn run(mut self) -> Report {
         while !self.scene.is_over.load(SeqCst) {
@@ -125,98 +121,23 @@ impl Worker {
     }
 
     /// As [`ask`](Self::ask), for one key; it fails only if that key's own node does.
-    pub(super) fn ask_one(&mut self, task: Task, command: &Cmd) -> Result<(), Failed> {
-        let home = self.home(task);
+    fn ask_one(&mut self, task: Task, command: &Cmd) -> Result<(), Failed> {
         let result = self.ask(&[task], |con| command.query(con).map(|reply| vec![reply]));
-        if let Err(Some(error)) = &result
-            && error.node().map(number) != Some(home)
-            && !self.scene.may_have_moved(home)
-        {
-            self.wrong(format!("{task:?} is at home on {home}: {error:?}"));
-        }
-        result
+        self.judge_place(task, result)
     }
 
     /// Makes a request of which each task has a reply, and judges them.
-    pub(super) fn ask(
+    fn ask(
         &mut self,
         tasks: &[Task],
         request: impl FnOnce(&mut dyn ConnectionLike) -> RedisResult<Vec<Value>>,
     ) -> Result<(), Failed> {
         let before = self.scene.losses();
-        let replies = self.call(request).inspect_err(|error| {
-            let Some(error) = error else { return };
-            for task in tasks {
-                self.judge_failed(*task, error, before);
-            }
-        })?;
-        if replies.len() != tasks.len() {
-            self.wrong(format!("{} replies to {tasks:?}: {replies:?}", replies.len()));
-        }
-        for (task, reply) in tasks.iter().zip(&replies) {
-            self.judge(*task, reply, before);
-        }
-        for (pair, replies) in tasks.windows(2).zip(replies.windows(2)) {
-            if let [Task::Set(written, number), Task::Get(read)] = pair
-                && written == read
-                && self.keys[*read].number_in(&replies[1]) != Ok(Some(*number))
-            {
-                self.wrong(format!("{:?} was read behind {pair:?}", replies[1]));
-            }
-        }
-        Ok(())
+        let replies = self.call(request);
+        self.settle(tasks, replies, before)
     }
 
-    fn judge(&mut self, task: Task, reply: &Value, before: Losses) {
-        let judged = match task {
-            Task::Get(index) => {
-                let sight = self.sight(self.keys[index].home);
-                self.keys[index].judge(reply, sight)
-            }
-            Task::Set(index, number) => {
-                let key = &mut self.keys[index];
-                key.confirm(number, before[key.home]);
-                match reply {
-                    Value::Okay => Ok(()),
-                    _ => Err(format!("{reply:?} to a write of {}", key.name)),
-                }
-            }
-            Task::Count(index) => {
-                let sight = self.sight(self.counters[index].home);
-                let counter = &mut self.counters[index];
-                counter.confirm(reply, before[counter.home], sight)
-            }
-        };
-        self.note(judged);
-    }
-
-    /// What is known of a task whose request failed.
-    fn judge_failed(&mut self, task: Task, error: &ShardError, before: Losses) {
-        let home = self.home(task);
-        let is_done = error.completed_nodes().any(|node| number(node) == home);
-        match task {
-            // Nothing was sent.
-            Task::Set(index, number) if error.kind() == ShardErrorKind::Ejected => {
-                self.keys[index].withdraw(number);
-            }
-            Task::Count(index) if error.kind() == ShardErrorKind::Ejected => {
-                self.counters[index].withdraw();
-            }
-            Task::Set(index, number) if is_done => {
-                self.keys[index].confirm(number, before[home]);
-            }
-            _ => {}
-        }
-    }
-
-    fn home(&self, task: Task) -> usize {
-        match task {
-            Task::Get(index) | Task::Set(index, _) => self.keys[index].home,
-            Task::Count(index) => self.counters[index].home,
-        }
-    }
-
-    pub(super) fn call<T>(
+    fn call<T>(
         &mut self,
         request: impl FnOnce(&mut dyn ConnectionLike) -> RedisResult<T>,
     ) -> Result<T, Failed> {
@@ -229,7 +150,7 @@ impl Worker {
     }
 
     /// As [`call`](Self::call), of a request that began at `since`.
-    pub(super) fn call_since<T>(
+    fn call_since<T>(
         &mut self,
         since: Instant,
         request: impl FnOnce(&mut ShardedConnection) -> RedisResult<T>,
@@ -239,78 +160,85 @@ impl Worker {
         self.conclude(result, took, since)
     }
 
-    fn conclude<T>(
-        &mut self,
-        result: RedisResult<T>,
-        took: Took,
-        since: Instant,
-    ) -> Result<T, Failed> {
-        self.report.calls += 1;
-        self.report.longest = self.report.longest.max(took.wall());
-        let excess = took.excess(LIMIT);
-        self.report.excess = self.report.excess.max(excess);
-        if excess > TOLERANCE {
-            self.wrong(format!("{excess:?} longer than the deadline: {took:?}"));
-        }
-        result.map_err(|error| {
-            self.report.failed += 1;
-            self.judge_error(&error, took, since)
-        })
+    fn get(&mut self) -> Result<(), Failed> {
+        let (task, get) = self.a_get();
+        self.ask_one(task, &get)
     }
 
-    fn judge_error(
-        &mut self,
-        error: &RedisError,
-        took: Took,
-        since: Instant,
-    ) -> Option<ShardError> {
-        let Some(ours) = ShardError::of(error) else {
-            self.wrong(format!("an error of a server: {error:?}"));
-            return None;
+    fn set(&mut self) -> Result<(), Failed> {
+        let (task, set) = self.a_set();
+        self.ask_one(task, &set)
+    }
+
+    fn increment(&mut self) -> Result<(), Failed> {
+        let (task, increment) = self.an_increment();
+        self.ask_one(task, &increment)
+    }
+
+    fn mget(&mut self) -> Result<(), Failed> {
+        let (tasks, mget) = self.an_mget();
+        self.ask(&tasks, |con| mget.query(con))
+    }
+
+    fn mset(&mut self) -> Result<(), Failed> {
+        let (tasks, mset) = self.an_mset();
+        self.ask(&tasks, |con| mset.query(con).map(|reply: Value| vec![reply; tasks.len()]))
+    }
+
+    fn exists(&mut self) -> Result<(), Failed> {
+        let (indexes, exists) = self.an_exists();
+        let count = self.call(|con| exists.query(con))?;
+        self.judge_exists(indexes, count);
+        Ok(())
+    }
+
+    fn pipeline(&mut self) -> Result<(), Failed> {
+        let (tasks, pipeline) = self.a_pipeline();
+        self.ask(&tasks, |con| pipeline.query(con))
+    }
+
+    fn write_pair(&mut self) -> Result<(), Failed> {
+        let writing = self.a_write_of_a_pair();
+        let before = self.scene.losses();
+        let read = self.call(|con| writing.pipeline.query(con));
+        self.judge_write(&writing, read, before)
+    }
+
+    fn read_pair(&mut self) -> Result<(), Failed> {
+        let (index, pipeline) = self.a_read_of_a_pair();
+        let read = self.call(|con| pipeline.query(con))?;
+        self.judge_read(index, &read);
+        Ok(())
+    }
+
+    /// Requests that are all sent before the first reply is fetched.
+    fn fly(&mut self) -> Result<(), Failed> {
+        let Way::Connection(_) = self.way else {
+            return self.get();
         };
-        let node = ours.node().map(number);
-        let is_troubled = node.is_some_and(|node| self.scene.was_troubled(node, since, took.end));
-        let judged = match ours.kind() {
-            ShardErrorKind::Node | ShardErrorKind::Deadline if is_troubled => Ok(()),
-            ShardErrorKind::Deadline => {
-                let node = node.unwrap_or(0);
-                let slow = self.scene.slowness(node, took.start, took.end);
-                let taken = slow.max(took.waited).max(took.standstill());
-                self.report.starved += 1;
-                if taken > LIMIT / 3 { Ok(()) } else { Err("it is well") }
+        // That a node could not be written to is said when its reply is fetched.
+        let start = Instant::now();
+        let mut sent = Vec::new();
+        let mut refused = Ok(());
+        for _ in 0..1 + self.random(6) {
+            let index = self.random(self.keys.len());
+            let get = redis::cmd("GET").arg(&self.keys[index].name).get_packed_command();
+            refused = self.call_since(start, |con| con.send_packed_command(&get));
+            if refused.is_err() {
+                break;
             }
-            ShardErrorKind::Ejected if self.scene.mode == EjectMode::FailFast && is_troubled => {
-                self.report.refused += 1;
-                let excess = took.excess(Duration::ZERO);
-                if excess <= TOLERANCE { Ok(()) } else { Err("a refusal takes no time") }
-            }
-            _ => Err("this must not be"),
-        };
-        self.note(judged.map_err(|why| format!("{why}: {ours:?} {took:?}")));
-        Some(ours)
-    }
-
-    pub(super) fn sight(&self, home: usize) -> Sight {
-        let losses = self.scene.losses()[home];
-        Sight { is_clear: !self.scene.may_have_moved(home), losses }
-    }
-
-    pub(super) fn note(&mut self, judged: Result<(), String>) {
-        if let Err(wrong) = judged {
-            self.wrong(wrong);
+            sent.push(index);
         }
-    }
-
-    pub(super) fn wrong(&mut self, what: String) {
-        self.report.wrong.push(what);
-    }
-
-    /// A number below `count` (splitmix64).
-    pub(super) fn random(&mut self, count: usize) -> usize {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.random;
-        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ mixed >> 31) % count as u64) as usize
+        for index in sent {
+            match self.call_since(start, ShardedConnection::recv_response) {
+                Ok(reply) => {
+                    let sight = self.sight(self.keys[index].home);
+                    let judged = self.keys[index].judge(&reply, sight);
+                    self.note(judged);
+                }
+                Err(error) => refused = Err(error),
+            }
+        }
+        refused
     }
 }
