@@ -10,6 +10,8 @@ mod support;
 mod aio;
 #[cfg(feature = "tokio-comp")]
 mod aio_channels;
+#[cfg(feature = "tokio-comp")]
+mod aio_failures;
 #[cfg(feature = "redis")]
 mod client;
 mod commands;
