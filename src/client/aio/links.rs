@@ -131,7 +131,7 @@ impl SharedLinks {
         drop(roster);
         for (_, slot) in gone.slots() {
             if new.node_of_member(slot.member.id()).is_none() {
-                slot.close();
+                slot.retire();
             }
         }
         new

@@ -8,6 +8,9 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Acquire;
+use std::sync::atomic::Ordering::Release;
 
 use futures_util::future::BoxFuture;
 use futures_util::future::FutureExt;
@@ -26,6 +29,8 @@ pub(super) struct Slot {
     lanes: Box<[Mutex<Lane>]>,
     /// Links that only one request at a time may use: one that waits on the server, or that is watching.
     spare: Mutex<Vec<Link>>,
+    /// The node has left the topology: what is opened still is for who waits for it now.
+    is_retired: AtomicBool,
 }
 
 /// The opening of a link. Many wait for it, and any of them drives it.
@@ -47,6 +52,7 @@ impl Slot {
             member: Arc::clone(member),
             lanes: (0..lanes).map(|_| Mutex::new(Lane::Empty)).collect(),
             spare: Mutex::new(Vec::new()),
+            is_retired: AtomicBool::new(false),
         }
     }
 
@@ -89,7 +95,8 @@ impl Slot {
 
     /// Puts a link that has been opened into its lane.
     pub(super) fn put(&self, lane: usize, link: Link) {
-        *self.lane(lane).lock() = Lane::Open(link);
+        let mut lane = self.lane(lane).lock();
+        *lane = if self.is_retired.load(Acquire) { Lane::Empty } else { Lane::Open(link) };
     }
 
     /// Takes `link` out of its lane, if it is still there.
@@ -112,7 +119,7 @@ impl Slot {
     /// Lets a link rest on which nothing is under way.
     pub(super) fn put_spare(&self, link: Link) {
         let mut spare = self.spare.lock();
-        if spare.len() < MOST_SPARE {
+        if spare.len() < MOST_SPARE && !self.is_retired.load(Acquire) {
             spare.push(link);
         }
     }
@@ -136,6 +143,12 @@ impl Slot {
             }
         }
         self.spare.lock().clear();
+    }
+
+    /// Closes all links, and keeps none from now on.
+    pub(super) fn retire(&self) {
+        self.is_retired.store(true, Release);
+        self.close();
     }
 }
 

@@ -10,6 +10,7 @@ mod leaks;
 #[cfg(feature = "smol-comp")]
 mod smol_runtime;
 mod stopped;
+mod swaps;
 mod timing;
 mod watches;
 
