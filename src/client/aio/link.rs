@@ -182,7 +182,13 @@ impl Link {
     /// Whether requests may be sent that belong to this version of the session.
     #[inline]
     pub(super) fn is_usable(&self, session: u64) -> bool {
-        !self.state.is_closed.load(Acquire) && self.state.session.load(Acquire) == session
+        !self.state.is_closed.load(Acquire) && self.has_heard(session)
+    }
+
+    /// Whether this version of the session was said on it.
+    #[inline]
+    pub(super) fn has_heard(&self, session: u64) -> bool {
+        self.state.session.load(Acquire) == session
     }
 
     pub(super) fn is(&self, other: &Self) -> bool {

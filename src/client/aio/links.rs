@@ -18,7 +18,6 @@ use super::failure::connect_failure;
 use super::link::Link;
 use super::runtime::Task;
 use super::runtime::within;
-use super::slot::Opening;
 use super::slot::Slot;
 use crate::client::clock;
 use crate::client::clock::Deadline;
@@ -27,6 +26,7 @@ use crate::client::endpoint::Endpoint;
 use crate::client::failure::Failure;
 use crate::client::failure::Phase;
 use crate::client::failure::failure_of;
+use crate::client::failure::incident;
 use crate::client::pubsub::Subscriptions;
 use crate::client::session::Session;
 use crate::client::shared::Shared;
@@ -176,18 +176,35 @@ impl SharedLinks {
         lane: usize,
         patience: Patience,
     ) -> Result<Link, Failure> {
-        let limit = self.opening_limit(patience);
-        let begin = || self.clone().begin(Arc::clone(slot), Some(lane), limit).boxed();
-        let opening: Opening = match slot.opening(lane, self.session_version(), begin) {
-            Ok(link) => return Ok(link),
-            Err(opening) => opening,
-        };
-        // Whoever opens it says what went wrong; the others need not wait longer than they want to.
-        match within(patience.limit.map(|limit| limit + SLACK), opening).await {
-            Some(opened) => opened,
-            None => {
-                let deadline = Deadline::after(clock::now(), patience.limit);
-                Err(failure_of(&slot.member, WireError::Deadline, Phase::Connecting, deadline))
+        let deadline = Deadline::after(clock::now(), patience.limit);
+        let (blames, epoch) = (slot.blames(), slot.member.epoch());
+        loop {
+            // One opening for all, so it is not bounded by what one of them has left.
+            let limit = self.connection_timeout;
+            let begin = || self.clone().begin(Arc::clone(slot), lane, limit).boxed();
+            let left = deadline.left(clock::now());
+            let opened = match left {
+                Some(Duration::ZERO) => None,
+                _ => match slot.opening(lane, self.session_version(), begin) {
+                    Ok(link) => return Ok(link),
+                    // Whoever opens it says what went wrong; the others need not wait longer than they
+                    // want to.
+                    Err(opening) => within(left.map(|left| left + SLACK), opening).await,
+                },
+            };
+            match opened {
+                Some(Ok(link)) if link.has_heard(self.session_version()) => return Ok(link),
+                // Something was set when it was open already.
+                Some(Ok(_)) => {}
+                Some(Err(failure)) => return Err(failure),
+                None => {
+                    let error = WireError::Deadline;
+                    let incident = incident(&error, Phase::Connecting, patience);
+                    if incident != Incident::NoTime && slot.blame(blames) {
+                        self.observe(&slot.member, epoch, incident);
+                    }
+                    return Err(failure_of(&slot.member, error, Phase::Connecting, deadline));
+                }
             }
         }
     }
@@ -201,8 +218,14 @@ impl SharedLinks {
         match slot.take_spare(self.session_version()) {
             Some(link) => Ok(link),
             None => {
-                let limit = self.opening_limit(patience);
-                self.clone().begin(Arc::clone(slot), None, limit).await
+                let epoch = slot.member.epoch();
+                let opened = connect(self, &slot.member, self.opening_limit(patience)).await;
+                opened.map_err(|error| {
+                    let deadline = Deadline::after(clock::now(), self.opening_limit(patience));
+                    let (failure, incident) = connect_failure(&slot.member, error, deadline);
+                    self.observe(&slot.member, epoch, incident);
+                    failure
+                })
             }
         }
     }
@@ -214,25 +237,25 @@ impl SharedLinks {
         }
     }
 
-    /// Opens a link; with a lane it is put there.
+    /// Opens the link of a lane.
     async fn begin(
         self: Arc<Self>,
         slot: Arc<Slot>,
-        lane: Option<usize>,
+        lane: usize,
         limit: Option<Duration>,
     ) -> Result<Link, Failure> {
-        let epoch = slot.member.epoch();
+        let (blames, epoch) = (slot.blames(), slot.member.epoch());
         match connect(&self, &slot.member, limit).await {
             Ok(link) => {
-                if let Some(lane) = lane {
-                    slot.put(lane, link.clone());
-                }
+                slot.put(lane, link.clone());
                 Ok(link)
             }
             Err(error) => {
                 let deadline = Deadline::after(clock::now(), limit);
                 let (failure, incident) = connect_failure(&slot.member, error, deadline);
-                self.observe(&slot.member, epoch, incident);
+                if slot.blame(blames) {
+                    self.observe(&slot.member, epoch, incident);
+                }
                 Err(failure)
             }
         }

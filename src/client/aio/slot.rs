@@ -9,7 +9,9 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Acquire;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::Ordering::Release;
 
 use futures_util::future::BoxFuture;
@@ -31,6 +33,8 @@ pub(super) struct Slot {
     spare: Mutex<Vec<Link>>,
     /// The node has left the topology: what is opened still is for who waits for it now.
     is_retired: AtomicBool,
+    /// How often it was held against the node that it cannot be connected to.
+    blames: AtomicU64,
 }
 
 /// The opening of a link. Many wait for it, and any of them drives it.
@@ -53,6 +57,7 @@ impl Slot {
             lanes: (0..lanes).map(|_| Mutex::new(Lane::Empty)).collect(),
             spare: Mutex::new(Vec::new()),
             is_retired: AtomicBool::new(false),
+            blames: AtomicU64::new(0),
         }
     }
 
@@ -149,6 +154,17 @@ impl Slot {
     pub(super) fn retire(&self) {
         self.is_retired.store(true, Release);
         self.close();
+    }
+
+    /// How often the node was blamed so far; see [`blame`](Self::blame).
+    pub(super) fn blames(&self) -> u64 {
+        self.blames.load(Relaxed)
+    }
+
+    /// Whether who has waited for a connection since `blames` is to hold it against the node: nobody else
+    /// has meanwhile. A connection that does not come is one failure, however many wait for it.
+    pub(super) fn blame(&self, blames: u64) -> bool {
+        self.blames.compare_exchange(blames, blames + 1, Relaxed, Relaxed).is_ok()
     }
 }
 

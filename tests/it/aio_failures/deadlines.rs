@@ -335,3 +335,23 @@ fn the_time_that_a_command_waits_is_its_own() {
         server.process().resume();
     });
 }
+
+#[test]
+fn an_impatient_clone_does_not_fail_a_patient_one() {
+    // The handshake takes longer than one of them wants to wait.
+    let node = FakeNode::start_rude(|request| match request.is_greeting() {
+        true => vec![Step::Wait(DEADLINE / 4), Step::Send(b"+OK\r\n".to_vec())],
+        false => reply(bulk("x")),
+    });
+    let client = builder([node.url()]).timeout(DEADLINE * 10).connect_mode(ConnectMode::Lazy);
+    let client = client.build().unwrap();
+    run(async {
+        let mut patient = connect(&client).await;
+        let mut impatient = patient.clone();
+        impatient.set_response_timeout(DEADLINE / 10);
+        let (late, well) =
+            tokio::join!(impatient.get::<_, ()>("key"), patient.get::<_, String>("key"));
+        assert_eq!(failure_kind(late), ShardErrorKind::Deadline);
+        assert_eq!(well.unwrap(), "x");
+    });
+}

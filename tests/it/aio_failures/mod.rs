@@ -12,6 +12,7 @@ mod smol_runtime;
 mod stopped;
 mod swaps;
 mod timing;
+mod traffic;
 mod watches;
 
 use redis::Cmd;
