@@ -47,6 +47,8 @@ pub(super) struct SharedLinks {
     session: Mutex<Session>,
     /// Raised with each change of the session.
     session_version: AtomicU64,
+    /// Held by who changes the session: of two at the same time each node would keep another one.
+    pub(super) session_turn: futures_util::lock::Mutex<()>,
     next_lane: AtomicUsize,
     /// What is to be listened to, and the task that sees to it.
     pub(super) wanted: Mutex<Subscriptions>,
@@ -101,6 +103,7 @@ impl SharedLinks {
             roster: Mutex::new(Arc::new(roster)),
             session: Mutex::default(),
             session_version: AtomicU64::new(0),
+            session_turn: futures_util::lock::Mutex::new(()),
             next_lane: AtomicUsize::new(0),
             wanted: Mutex::default(),
             keeper: Mutex::new(None),

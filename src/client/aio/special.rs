@@ -1,5 +1,7 @@
 //! Commands that concern the connection rather than a node.
 
+use std::sync::Arc;
+
 use futures_util::future::join_all;
 use redis::Cmd;
 use redis::RedisResult;
@@ -9,6 +11,10 @@ use super::ShardedMultiplexedConnection;
 use super::connecting::command_of;
 use super::execute::not_shared;
 use super::link::Link;
+use super::links::Roster;
+use super::runtime::within;
+use crate::client::clock;
+use crate::client::clock::Deadline;
 use crate::client::clock::Patience;
 use crate::client::dispatch::refused;
 use crate::client::failure::Failure;
@@ -25,6 +31,8 @@ use crate::command::Gather;
 use crate::command::SessionCommand;
 use crate::command::Special;
 use crate::command::TransactionCommand;
+use crate::error::ShardError;
+use crate::error::ShardErrorKind;
 use crate::node::NodeId;
 use crate::plan::Part;
 use crate::plan::designated;
@@ -55,14 +63,35 @@ impl ShardedMultiplexedConnection {
         }
     }
 
-    /// Tells all open links, and remembers it for those that will be opened.
+    /// Tells all open links, and remembers it for those that will be opened. One change after the other:
+    /// two at the same time would reach each node in another order.
     async fn change_session(
         &mut self,
         kind: SessionCommand,
         args: &[&[u8]],
         command: &Cmd,
     ) -> RedisResult<Value> {
+        let outer = self.until;
+        let patience = self.patience();
+        self.until = Deadline::after(clock::now(), patience.limit);
+        let links = Arc::clone(&self.links);
+        let changed = match within(patience.limit, links.session_turn.lock()).await {
+            Some(_turn) => self.change_session_in_turn(kind, args, command).await,
+            None => Err(late(args[0], patience).into()),
+        };
+        self.until = outer;
+        changed
+    }
+
+    async fn change_session_in_turn(
+        &mut self,
+        kind: SessionCommand,
+        args: &[&[u8]],
+        command: &Cmd,
+    ) -> RedisResult<Value> {
         let told = self.links_to_tell().await?;
+        // Until it is known what they made of it, nobody may rely on any of them.
+        let mut doubt = Doubt { roster: Arc::clone(&self.roster), links: told.clone() };
         let patience = self.patience();
         let this = &*self;
         let tell = |(node, link)| this.tell(node, link, command, patience);
@@ -81,6 +110,7 @@ impl ShardedMultiplexedConnection {
         let reply = self.join(Joining::Nodes(Gather::First), parts, args, &rule);
         let reply = reply.and_then(|reply| failed.map_or(Ok(reply), |failure| Err(failure.into())));
         if is_done && kind != SessionCommand::Reset {
+            doubt.links.clear();
             let told: Vec<_> = told.into_iter().map(|(_, link)| link).collect();
             self.links.remember(kind, args, &told);
             return reply;
@@ -89,10 +119,8 @@ impl ShardedMultiplexedConnection {
             // They have forgotten the password and the database of the URL too: new links say them.
             self.links.remember(kind, args, &[]);
         }
-        for ((node, link), _) in told.iter().zip(changed).filter(|(_, changed)| *changed) {
-            link.state.close();
-            self.roster.slot(*node).remove(link);
-        }
+        let mut changed = changed.into_iter();
+        doubt.links.retain(|_| changed.next().unwrap_or(true));
         reply
     }
 
@@ -110,16 +138,19 @@ impl ShardedMultiplexedConnection {
         }
     }
 
-    /// The links that are open, to nodes that are not ejected; if there is none, a new one: somebody has
+    /// The links that are in use, to nodes that are not ejected; if there is none, a new one: somebody has
     /// to say whether the database exists, or the password is right.
     async fn links_to_tell(&self) -> RedisResult<Vec<(NodeId, Link)>> {
         let mut told = Vec::new();
+        let version = self.links.session_version();
         for (node, slot) in self.roster.slots() {
             if self.router().ejected().contains(node) {
                 // It may take the whole timeout. It hears of it with the handshake of its next link.
                 slot.close();
             } else {
-                told.extend(slot.open_links().into_iter().map(|link| (node, link)));
+                // One that has missed a change before is replaced, and must not pass for up to date.
+                let links = slot.open_links().into_iter();
+                told.extend(links.filter(|link| link.is_usable(version)).map(|link| (node, link)));
             }
         }
         if told.is_empty() {
@@ -147,4 +178,28 @@ impl ShardedMultiplexedConnection {
             ScanFailed::Broken(reply) => self.hang_up(reply, args[0]),
         })
     }
+}
+
+/// Links of which it is not known what holds on them. They are replaced, also if the future that told them
+/// is dropped.
+struct Doubt {
+    roster: Arc<Roster>,
+    links: Vec<(NodeId, Link)>,
+}
+
+impl Drop for Doubt {
+    fn drop(&mut self) {
+        for (node, link) in &self.links {
+            link.state.close();
+            self.roster.slot(*node).remove(link);
+        }
+    }
+}
+
+/// An error for a change that had to wait too long for the one before it.
+fn late(name: &[u8], patience: Patience) -> ShardError {
+    let name = String::from_utf8_lossy(name).to_uppercase();
+    let limit = patience.limit.unwrap_or_default();
+    let why = "other clones were changing the connection";
+    ShardError::new(ShardErrorKind::Deadline, format!("{name}: {why} for {limit:?}"))
 }

@@ -7,6 +7,7 @@ mod counting;
 mod deadlines;
 mod dropped;
 mod leaks;
+mod sessions;
 #[cfg(feature = "smol-comp")]
 mod smol_runtime;
 mod stopped;
