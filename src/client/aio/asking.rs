@@ -65,7 +65,8 @@ impl ShardedMultiplexedConnection {
     ) -> Result<Value, Unmet> {
         let slot = self.roster.slot(node);
         let start = clock::now();
-        let link = self.links.open_aside(slot, self.patience()).await?;
+        let opened = self.links.open_aside(slot, self.patience()).await;
+        let link = opened.inspect_err(|_| slot.member.counters().shared().failed())?;
         let limit = Deadline::after(start, patience.limit).left(clock::now());
         let reply = self.ask_on(&link, slot, command, Patience { limit, ..patience }).await?;
         slot.put_spare(link);
@@ -152,7 +153,8 @@ impl ShardedMultiplexedConnection {
     ) -> Result<(Link, Patience), Failure> {
         let deadline = Deadline::after(clock::now(), patience.limit);
         // In a box, so that the future of a request that need not wait is small.
-        let link = Box::pin(self.links.open(slot, self.lane, patience)).await?;
+        let opened = Box::pin(self.links.open(slot, self.lane, patience)).await;
+        let link = opened.inspect_err(|_| slot.member.counters().shared().failed())?;
         Ok((link, Patience { limit: deadline.left(clock::now()), ..patience }))
     }
 

@@ -143,10 +143,11 @@ fn a_request_to_a_dead_node_counts_once_however_many_keys_it_has() {
             .collect();
         run(async {
             let mut connection = connect(&client).await;
-            for _ in 0..LIMIT {
+            for count in 0..LIMIT {
                 assert_eq!(state(&client), NodeState::Live);
                 let kind = failure_kind(ask(&mut connection, &keys).await);
                 assert_eq!(kind, ShardErrorKind::Node);
+                assert_eq!(failures(&client), u64::from(count) + 1);
             }
             assert_eq!(state(&client), NodeState::Ejected);
         });
