@@ -210,7 +210,7 @@ async fn ask(
             2 => redis::pipe().get(&keys[0]).get(&keys[1]).query_async(connection).await,
             3 => redis::pipe().cmd("SCAN").arg(0).get(&keys[1]).query_async(connection).await,
             4 => redis::pipe().atomic().set(&keys[0], "?").query_async(connection).await,
-            5 => connection.blpop(&format!("list:{}", keys[0]), 0.001).await,
+            5 => connection.blpop(format!("list:{}", keys[0]), 0.001).await,
             6 => watch_and_write(connection, &keys[0]).await,
             _ => redis::cmd("DBSIZE").query_async(connection).await,
         }

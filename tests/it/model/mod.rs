@@ -2,7 +2,8 @@
 //! redis-rs, have the same replies and leave the same data.
 //!
 //! ```text
-//!                  ┌── ShardedConnection ──► 1 to 5 redis-servers ──┐
+//!                  ┌── ShardedConnection ──► 1 to 5 redis-servers ──┐   in some cases
+//!                  │                                                │   ShardedMultiplexedConnection
 //!   steps ─────────┤                                                ├── replies, data: the same?
 //!                  └── redis::Connection ──► 1 redis-server ────────┘
 //! ```
@@ -21,6 +22,8 @@ mod outcome;
 mod random;
 mod reply;
 mod setting;
+#[cfg(feature = "tokio-comp")]
+mod shared;
 mod shrink;
 mod sides;
 mod step;
@@ -28,6 +31,8 @@ mod steps;
 mod stored;
 mod templates;
 mod values;
+#[cfg(not(feature = "tokio-comp"))]
+mod without_shared;
 mod world;
 
 use std::panic::AssertUnwindSafe;

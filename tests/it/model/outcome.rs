@@ -95,7 +95,7 @@ pub fn followed(command: &Args, reply: &Value) -> Option<(Args, Value)> {
 
 /// All that a scan finds, in order and once.
 pub fn scan_all(
-    connection: &mut impl redis::ConnectionLike,
+    connection: &mut (impl redis::ConnectionLike + ?Sized),
     command: &Args,
 ) -> RedisResult<Vec<String>> {
     let place = if is_named(command, &["SCAN"]) { 1 } else { 2 };

@@ -29,6 +29,8 @@ pub struct Setting {
     mode: ConnectMode,
     /// Whether the steps use several databases.
     pub has_databases: bool,
+    /// Whether the pool is asked over the asynchronous connection.
+    pub is_shared: bool,
 }
 
 impl Setting {
@@ -56,6 +58,7 @@ impl Setting {
             is_resp3: random.chance(40),
             mode: *random.pick(&[ConnectMode::Any, ConnectMode::All, ConnectMode::Lazy]),
             has_databases: random.chance(15),
+            is_shared: random.chance(40),
         }
     }
 

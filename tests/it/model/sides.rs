@@ -1,12 +1,10 @@
 //! Both sides of a case: each step is done on both, and the replies are compared.
 
-use redis::Connection;
 use redis::RedisResult;
 use redis::Value;
 use shardwright::ShardError;
 use shardwright::ShardErrorKind;
 use shardwright::ShardedClient;
-use shardwright::ShardedConnection;
 
 use super::outcome::Outcome;
 use super::outcome::compare_all;
@@ -20,6 +18,7 @@ use super::reply::Circumstances;
 use super::reply::bytes;
 use super::setting::Setting;
 use super::step::Args;
+use super::step::Connection;
 use super::step::Replies;
 use super::step::Step;
 use super::step::args;
@@ -36,11 +35,11 @@ use super::world::open_theirs;
 pub struct Sides<'w> {
     pub setting: Setting,
     /// Connections that look what is stored: the big server's first, then those of the pool.
-    pub watchers: &'w mut [Connection],
+    pub watchers: &'w mut [redis::Connection],
     pub client: ShardedClient,
-    pub ours: ShardedConnection,
+    pub ours: Box<dyn Connection>,
     pub theirs_client: redis::Client,
-    pub theirs: Connection,
+    pub theirs: redis::Connection,
 }
 
 impl Sides<'_> {
@@ -56,6 +55,7 @@ impl Sides<'_> {
                 Outcome::Same
             }
             Step::Scan(args) => self.scan(args),
+            Step::Sent(_) if self.ours.is_shared() => Outcome::Skipped,
             Step::Sent(commands) => self.send(commands),
             Step::Transaction { watched, touched, commands, is_kept } => {
                 self.transact(watched, touched.as_deref(), commands, *is_kept)
@@ -69,7 +69,7 @@ impl Sides<'_> {
     }
 
     fn reconnect(&mut self) {
-        self.ours = open_ours(&self.client);
+        self.ours = open_ours(&self.client, &self.setting);
         self.theirs = open_theirs(&self.theirs_client);
     }
 
@@ -126,7 +126,7 @@ impl Sides<'_> {
             is_single && step.commands().iter().all(|args| is_sort(args) && self.is_ordered(args));
         let ours = match step {
             Step::Client(args) => ask(&mut self.client, args).map(|reply| vec![reply]),
-            step => perform(&mut self.ours, step),
+            step => perform(&mut *self.ours, step),
         };
         if let Some(refusal) = refusal(&ours) {
             // A WATCH that is refused ends the one before it.
@@ -210,7 +210,7 @@ impl Sides<'_> {
 
     /// The pool has forgotten what was watched, and tells the node.
     fn forget_watched(&mut self) {
-        let _ = ask(&mut self.ours, &args("UNWATCH"));
+        let _ = ask(&mut *self.ours, &args("UNWATCH"));
         let _ = ask(&mut self.theirs, &args("UNWATCH"));
     }
 
@@ -253,7 +253,7 @@ impl Sides<'_> {
     }
 
     fn send(&mut self, commands: &[Args]) -> Outcome {
-        let ours = send(&mut self.ours, commands);
+        let ours = send(&mut *self.ours, commands);
         let mut carried_out = Vec::new();
         let mut replies = Vec::new();
         let mut refusals = Vec::new();
@@ -303,9 +303,12 @@ impl Sides<'_> {
                 return outcome;
             }
         }
+        if self.ours.is_shared() {
+            return self.end_shared(commands, is_kept);
+        }
         let end = args(if is_kept { "EXEC" } else { "DISCARD" });
         let all = [&[args("MULTI")], commands, &[end]].concat();
-        let mut ours: Vec<_> = all.iter().map(|args| ask(&mut self.ours, args)).collect();
+        let mut ours: Vec<_> = all.iter().map(|args| ask(&mut *self.ours, args)).collect();
         let refusal = ours.iter().find_map(refusal);
         if let Some(refusal) = refusal {
             return match ours.pop() {
@@ -340,9 +343,18 @@ impl Sides<'_> {
         }
     }
 
+    /// The end of a transaction where tasks share the connection: its commands come all at once.
+    fn end_shared(&mut self, commands: &[Args], is_kept: bool) -> Outcome {
+        if is_kept && !commands.is_empty() {
+            return self.request(&Step::Atomic(commands.to_vec()));
+        }
+        self.forget_watched();
+        Outcome::Skipped
+    }
+
     /// Scans both sides from beginning to end.
     fn scan(&mut self, command: &Args) -> Outcome {
-        let ours = scan_all(&mut self.ours, command);
+        let ours = scan_all(&mut *self.ours, command);
         if let Some(refusal) = refusal(&ours) {
             return self.refused(refusal, false);
         }

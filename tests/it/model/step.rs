@@ -153,6 +153,12 @@ fn command(args: &[Vec<u8>]) -> Cmd {
 pub trait Connection: ConnectionLike {
     fn send_packed(&mut self, bytes: &[u8]) -> RedisResult<()>;
     fn receive(&mut self) -> RedisResult<Value>;
+
+    /// Whether tasks share it: it sends nothing whose reply is fetched later, and knows no `MULTI` but
+    /// that of an atomic pipeline.
+    fn is_shared(&self) -> bool {
+        false
+    }
 }
 
 impl Connection for redis::Connection {
@@ -179,7 +185,10 @@ impl Connection for shardwright::ShardedConnection {
 pub type Replies = RedisResult<Vec<Value>>;
 
 /// Sends each of `commands` and fetches the replies of those that could be sent then.
-pub fn send(connection: &mut impl Connection, commands: &[Args]) -> Vec<RedisResult<Value>> {
+pub fn send(
+    connection: &mut (impl Connection + ?Sized),
+    commands: &[Args],
+) -> Vec<RedisResult<Value>> {
     let sent: Vec<_> = commands.iter().map(|args| connection.send_packed(&packed(args))).collect();
     sent.into_iter().map(|sent| sent.and_then(|()| connection.receive())).collect()
 }
@@ -193,7 +202,7 @@ pub fn ask(
 }
 
 /// Carries out `step`, which is one request.
-pub fn perform(connection: &mut impl Connection, step: &Step) -> Replies {
+pub fn perform(connection: &mut (impl Connection + ?Sized), step: &Step) -> Replies {
     match step {
         Step::Command(args) | Step::Client(args) => ask(connection, args).map(|reply| vec![reply]),
         Step::Packed(args) => connection.req_packed_command(&packed(args)).map(|reply| vec![reply]),

@@ -2,26 +2,29 @@
 
 use std::time::Duration;
 
-use redis::Connection;
 use shardwright::ShardedClient;
-use shardwright::ShardedConnection;
 
 use super::setting::Setting;
+#[cfg(feature = "tokio-comp")]
+use super::shared::open as open_shared;
 use super::sides::Sides;
+use super::step::Connection;
 use super::step::args;
 use super::step::ask;
+#[cfg(not(feature = "tokio-comp"))]
+use super::without_shared::open as open_shared;
 use crate::support::redis_server::RedisServer;
 
 /// The servers, and connections that look what they store.
 pub struct World {
     ports: Vec<u16>,
     /// The big one's first.
-    watchers: Vec<Connection>,
+    watchers: Vec<redis::Connection>,
     _servers: Vec<RedisServer>,
 }
 
 /// How long either side may take to answer.
-const LIMIT: Duration = Duration::from_secs(20);
+pub const LIMIT: Duration = Duration::from_secs(20);
 
 /// What is undone before a case.
 const RESET: &[&str] = &[
@@ -60,7 +63,7 @@ impl World {
         let client = setting.client(&self.ports[1..=count]).expect("a pool");
         let theirs_client =
             redis::Client::open(setting.url(self.ports[0])).expect("a URL of redis-rs");
-        let ours = open_ours(&client);
+        let ours = open_ours(&client, setting);
         let theirs = open_theirs(&theirs_client);
         Sides {
             setting: setting.clone(),
@@ -73,13 +76,16 @@ impl World {
     }
 }
 
-pub fn open_ours(client: &ShardedClient) -> ShardedConnection {
+pub fn open_ours(client: &ShardedClient, setting: &Setting) -> Box<dyn Connection> {
+    if let Some(connection) = setting.is_shared.then(|| open_shared(client)).flatten() {
+        return connection;
+    }
     let connection = client.get_connection().expect("a node is there");
     connection.set_read_timeout(Some(LIMIT)).expect("not zero");
-    connection
+    Box::new(connection)
 }
 
-pub fn open_theirs(client: &redis::Client) -> Connection {
+pub fn open_theirs(client: &redis::Client) -> redis::Connection {
     let connection = client.get_connection().expect("the server is there");
     connection.set_read_timeout(Some(LIMIT)).expect("not zero");
     connection
