@@ -12,10 +12,13 @@ use shardwright::ShardedMultiplexedConnection;
 use tokio::runtime::Handle;
 
 use super::clients_of;
+use super::connect;
 use super::direct;
 use super::in_flight;
 use super::timing::eventually;
+use super::timing::in_time;
 use super::timing::run;
+use super::timing::runtime;
 use crate::failures::builder;
 use crate::failures::key_of;
 use crate::support::own_process::alone;
@@ -138,4 +141,26 @@ fn descriptors_threads_tasks_and_connections_are_given_back() {
             eventually("everything is given back", given_back).await;
         });
     });
+}
+
+#[test]
+fn a_connection_outlives_the_runtime_that_it_was_opened_on() {
+    for protocol in ["", "?protocol=resp3"] {
+        let Some(servers) = RedisServer::start_many(2) else { return };
+        let urls = servers.iter().map(|server| server.url() + protocol);
+        // Nobody waits for what nobody reads.
+        let client = builder(urls).timeout(Duration::from_secs(20)).build().unwrap();
+        let keys = ["n0", "n1"].map(|node| key_of(&client, node));
+        let first = runtime();
+        let mut connection = first.block_on(connect(&client));
+        let () = first.block_on(connection.mset(&[(&keys[0], "0"), (&keys[1], "1")])).unwrap();
+        drop(first);
+        run(in_time(Duration::from_secs(1), async {
+            // redis-rs says of its connection that it is lost when the first request is made.
+            let _ = connection.mget::<_, Vec<String>>(&keys).await;
+            let values: Vec<String> = connection.mget(&keys).await.unwrap();
+            assert_eq!(values, ["0", "1"]);
+        }));
+        assert_eq!(in_flight(&client), 0);
+    }
 }

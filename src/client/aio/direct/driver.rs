@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tokio::time::Sleep;
 use tokio::time::sleep_until;
 
+use super::gone;
 use super::queue::Entry;
 use super::queue::Queue;
 use super::queue::earlier;
@@ -161,6 +162,15 @@ impl Driver {
         Ok(())
     }
 
+    /// Tells everybody that nothing comes any more.
+    fn end(&mut self, reason: &WireError) {
+        self.state.end();
+        let unwritten = self.queue.close(reason.copied());
+        for mut entry in self.flying.drain(..).chain(unwritten) {
+            entry.tell(Err(reason.copied()));
+        }
+    }
+
     /// Tells those whose time is over.
     fn look_at_the_clock(&mut self, context: &mut Context<'_>) {
         while let Some(alarm) = self.alarm {
@@ -184,14 +194,19 @@ impl Future for Driver {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        let Err(reason) = this.go_on(context) else {
-            return Poll::Pending;
-        };
-        this.state.end();
-        let unwritten = this.queue.close(reason.copied());
-        for mut entry in this.flying.drain(..).chain(unwritten) {
-            entry.tell(Err(reason.copied()));
+        match this.go_on(context) {
+            Ok(()) => Poll::Pending,
+            Err(reason) => {
+                this.end(&reason);
+                Poll::Ready(())
+            }
         }
-        Poll::Ready(())
+    }
+}
+
+/// The runtime has ended, perhaps, and those who still use the connection are on another one.
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.end(&gone());
     }
 }
