@@ -18,6 +18,8 @@ use crate::command::FanOut;
 use crate::command::LocalReply;
 use crate::command::Special;
 use crate::command::TransactionCommand;
+use crate::error::ShardError;
+use crate::error::ShardErrorKind;
 use crate::node::NodeId;
 use crate::plan::Part;
 use crate::plan::Plan;
@@ -201,7 +203,10 @@ impl Incoming {
         match (replies.next(), failure) {
             (Some(reply), _) => Ok(Part { node, reply }),
             (None, Some(failure)) => Err(failure.clone()),
-            (None, None) => Ok(Part { node, reply: Value::Nil }),
+            (None, None) => {
+                let what = "fewer replies than commands";
+                Err(ShardError::new(ShardErrorKind::Protocol, what).into())
+            }
         }
     }
 

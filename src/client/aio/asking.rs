@@ -41,18 +41,20 @@ impl ShardedMultiplexedConnection {
         patience: Patience,
     ) -> Result<Value, Unmet> {
         let slot = self.roster.slot(node);
-        let (link, patience) = match slot.ready(self.lane, self.links.session_version()) {
+        let (mut link, patience) = match slot.ready(self.lane, self.links.session_version()) {
             Some(link) => (link, patience),
             None => self.open_and_wait(slot, patience).await?,
         };
         let asked = self.begin(slot, patience)?;
         let under_way = slot.member.counters().shared().begin(1);
-        let reply = link.ask(command, patience.limit).await;
-        drop(under_way);
-        if matches!(reply, Err(LinkError::Unsent(_))) {
-            let (link, patience) = self.open_instead(slot, &link, patience).await?;
-            return self.ask_on(&link, slot, command, patience).await;
+        let mut reply = link.ask(command, patience.limit).await;
+        if let Err(LinkError::Unsent { left, .. }) = reply {
+            let patience = Patience { limit: left, ..patience };
+            let (other, patience) = self.open_instead(slot, &link, patience).await?;
+            link = other;
+            reply = link.ask(command, patience.limit).await;
         }
+        drop(under_way);
         self.conclude(asked, &link, reply)
     }
 
@@ -70,6 +72,24 @@ impl ShardedMultiplexedConnection {
         let limit = Deadline::after(start, patience.limit).left(clock::now());
         let reply = self.ask_on(&link, slot, command, Patience { limit, ..patience }).await?;
         slot.put_spare(link);
+        Ok(reply)
+    }
+
+    /// Asks one node how far what was written over the shared link has come (`WAIT`), over that link; others
+    /// open a new one meanwhile.
+    pub(super) async fn ask_behind(
+        &self,
+        node: NodeId,
+        command: &Cmd,
+        patience: Patience,
+    ) -> Result<Value, Unmet> {
+        let slot = self.roster.slot(node);
+        let Some(link) = slot.ready(self.lane, self.links.session_version()) else {
+            return self.ask_aside(node, command, patience).await;
+        };
+        slot.remove(&link);
+        let reply = self.ask_on(&link, slot, command, patience).await?;
+        slot.put_back(self.lane, link);
         Ok(reply)
     }
 
@@ -109,17 +129,13 @@ impl ShardedMultiplexedConnection {
         let asked = self.begin(slot, patience)?;
         let under_way = slot.member.counters().shared().begin(pipeline.len() as u64);
         let mut replies = link.ask_many(pipeline, offset, count, patience.limit).await;
-        if is_shared && matches!(replies, Err(LinkError::Unsent(_))) {
+        if is_shared && let Err(LinkError::Unsent { left, .. }) = replies {
+            let patience = Patience { limit: left, ..patience };
             let (other, patience) = self.open_instead(slot, &link, patience).await?;
             link = other;
             replies = link.ask_many(pipeline, offset, count, patience.limit).await;
         }
         drop(under_way);
-        if pipeline.is_transaction() && !has_ended(&replies) {
-            // It may be open still, and what others send would be queued.
-            link.state.close();
-            slot.remove(&link);
-        }
         self.conclude(asked, &link, replies)
     }
 
@@ -217,11 +233,4 @@ impl ShardedMultiplexedConnection {
         }
         Err(failure.into())
     }
-}
-
-/// Whether the replies to a transaction say that the node has none any more.
-fn has_ended(replies: &Result<Vec<Value>, LinkError>) -> bool {
-    replies
-        .as_ref()
-        .is_ok_and(|replies| replies.last().is_some_and(crate::client::transaction::is_end_of_exec))
 }

@@ -39,6 +39,8 @@ pub struct AsyncConnectionConfig {
     connection_timeout: Choice,
     /// Whether something was set that only redis-rs's own connection knows.
     is_for_redis_rs: bool,
+    /// Whether requests wait for their turn.
+    has_turns: bool,
     push_listener: Option<PushListener>,
     connections_per_node: NonZeroUsize,
 }
@@ -77,6 +79,7 @@ impl Default for AsyncConnectionConfig {
             response_timeout: Choice::default(),
             connection_timeout: Choice::default(),
             is_for_redis_rs: false,
+            has_turns: false,
             push_listener: None,
             connections_per_node: NonZeroUsize::MIN,
         }
@@ -136,7 +139,8 @@ impl AsyncConnectionConfig {
 
     /// How many requests may be under way on each connection at the same time (no limit).
     pub fn set_concurrency_limit(self, limit: usize) -> Self {
-        self.with(|redis| redis.set_concurrency_limit(limit))
+        let config = self.with(|redis| redis.set_concurrency_limit(limit));
+        Self { has_turns: true, ..config }
     }
 
     /// How many bytes are collected before they are written even while there are more.
@@ -164,6 +168,10 @@ impl AsyncConnectionConfig {
 
     pub(super) fn is_for_redis_rs(&self) -> bool {
         self.is_for_redis_rs || self.push_listener.is_some()
+    }
+
+    pub(super) fn has_turns(&self) -> bool {
+        self.has_turns
     }
 
     pub(super) fn push_listener(&self) -> Option<PushListener> {

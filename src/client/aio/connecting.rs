@@ -1,8 +1,10 @@
 //! The opening of one connection: redis-rs's handshake, and what was set on the connection.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use redis::Cmd;
 use redis::ConnectionAddr;
 use redis::ConnectionInfo;
@@ -13,6 +15,7 @@ use redis::RedisError;
 use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
 
+use super::dialing::what_panicked;
 use super::direct;
 use super::link::Link;
 use super::link::LinkError;
@@ -43,8 +46,8 @@ pub(super) async fn connect(
     limit: Option<Duration>,
 ) -> Result<Link, LinkError> {
     let deadline = Deadline::after(clock::now(), limit);
-    let state = LinkState::new(member);
     loop {
+        let state = LinkState::new(member);
         let (session, version) = links.session();
         let transport = if is_ours(links, member.endpoint().info()) {
             let info = member.endpoint().info().clone();
@@ -52,9 +55,16 @@ pub(super) async fn connect(
             Transport::Direct(connected.map_err(LinkError::Wire)?)
         } else {
             let left = deadline.left(clock::now());
-            let connected = within(left, delegate(links, member, &session, &state)).await;
-            let connected = connected.ok_or(LinkError::Wire(WireError::Deadline))?;
-            Transport::Delegate(connected.map_err(LinkError::Redis)?)
+            // rustls panics where an application has not chosen a provider of cryptography.
+            let opening = AssertUnwindSafe(delegate(links, member, &session, &state));
+            let connection = match within(left, opening.catch_unwind()).await {
+                Some(Ok(connected)) => connected.map_err(LinkError::Redis)?,
+                Some(Err(panic)) => {
+                    return Err(LinkError::Wire(WireError::Io(what_panicked(&*panic))));
+                }
+                None => return Err(LinkError::Wire(WireError::Deadline)),
+            };
+            Transport::Delegate { connection, has_turns: links.config.has_turns() }
         };
         // Otherwise something was set while it connected, of which this connection has not heard.
         if links.session_version() == version {

@@ -110,7 +110,7 @@ pub(super) fn disconnected() -> io::Error {
 
 /// What a panic says: that of rustls, where an application has not chosen a provider of cryptography,
 /// tells what to do about it.
-fn what_panicked(panic: &(dyn Any + Send)) -> io::Error {
+pub(super) fn what_panicked(panic: &(dyn Any + Send)) -> io::Error {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
     io::Error::other(format!("connecting panicked: {}", text.trim()))

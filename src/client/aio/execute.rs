@@ -135,8 +135,8 @@ impl ShardedMultiplexedConnection {
         self.join(joining, parts, args, rule)
     }
 
-    /// The part of one of several nodes that are asked the same. One that waits (`WAIT`) does so on a link
-    /// of its own.
+    /// The part of one of several nodes that are asked the same. One that waits (`WAIT`) does so for what was
+    /// written on its connection.
     async fn ask_everywhere(
         &self,
         node: NodeId,
@@ -146,7 +146,7 @@ impl ShardedMultiplexedConnection {
         if !patience.is_blocking {
             return self.ask_part(node, command, patience).await;
         }
-        match self.ask_aside(node, command, patience).await {
+        match self.ask_behind(node, command, patience).await {
             Ok(reply) => Ok(Part { node, reply }),
             Err(unmet) => Err(unmet.into_failure(&self.roster.slot(node).member)),
         }

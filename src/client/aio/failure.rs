@@ -69,7 +69,7 @@ pub(super) fn connect_failure(
     deadline: Deadline,
 ) -> (Failure, Incident) {
     let error = match error {
-        LinkError::Unsent(error) | LinkError::Wire(error) => error,
+        LinkError::Unsent { reason: error, .. } | LinkError::Wire(error) => error,
         LinkError::Redis(error) => wire_error(&error).unwrap_or_else(|| {
             let reason = without_arguments(&error.to_string()).to_owned();
             WireError::Refused(Refusal { kind: error.kind(), reason })
@@ -91,7 +91,7 @@ pub(super) fn request_failure(
     patience: Patience,
 ) -> Result<(Failure, Incident), RedisError> {
     let error = match error {
-        LinkError::Unsent(error) | LinkError::Wire(error) => error,
+        LinkError::Unsent { reason: error, .. } | LinkError::Wire(error) => error,
         LinkError::Redis(error) => match wire_error(&error) {
             Some(error) => error,
             None if error.kind() == ErrorKind::Parse => WireError::Broken(error.to_string()),

@@ -16,10 +16,12 @@ use redis::Value;
 use redis::aio::MultiplexedConnection;
 
 use super::direct::Pipe;
+use super::runtime::within;
 use crate::client::atomic::executed;
 use crate::client::atomic::was_queued;
 use crate::client::endpoint::Endpoint;
 use crate::client::pubsub::Subscriptions;
+use crate::client::transaction::is_end_of_exec;
 use crate::client::wire::WireError;
 use crate::topology::Member;
 
@@ -33,14 +35,23 @@ pub(super) struct Link {
 /// Whose connection it is.
 pub(super) enum Transport {
     Direct(Pipe),
-    Delegate(MultiplexedConnection),
+    Delegate {
+        connection: MultiplexedConnection,
+        /// Whether requests wait for their turn, which redis-rs does not bound.
+        has_turns: bool,
+    },
 }
 
 /// Why there is no reply.
 #[derive(Debug)]
+#[cfg_attr(not(feature = "tokio-comp"), allow(dead_code, reason = "redis-rs does not tell all"))]
 pub(super) enum LinkError {
-    /// The connection was closed before the request could be sent: on another it may be.
-    Unsent(WireError),
+    /// The connection was closed before the request could be sent: on another it may be, in what is left of
+    /// its time.
+    Unsent {
+        reason: WireError,
+        left: Option<Duration>,
+    },
     Wire(WireError),
     /// redis-rs says so.
     Redis(RedisError),
@@ -133,9 +144,11 @@ impl Link {
     ) -> Result<Value, LinkError> {
         match &*self.transport {
             Transport::Direct(pipe) => pipe.ask(command, limit).await,
-            Transport::Delegate(connection) => {
+            Transport::Delegate { connection, has_turns } => {
                 let mut connection = bounded(connection, limit);
-                connection.send_packed_command(command).await.map_err(LinkError::Redis)
+                let limit = limit.filter(|_| *has_turns);
+                let reply = within(limit, connection.send_packed_command(command)).await;
+                reply.ok_or(LinkError::Wire(WireError::Deadline))?.map_err(LinkError::Redis)
             }
         }
     }
@@ -163,10 +176,21 @@ impl Link {
                 }
                 Ok(replies.into_iter().skip(offset).take(count).collect())
             }
-            Transport::Delegate(connection) => {
+            Transport::Delegate { connection, has_turns } => {
                 let mut connection = bounded(connection, limit);
+                let limit = limit.filter(|_| *has_turns);
                 let replies = connection.send_packed_commands(pipeline, offset, count);
-                replies.await.map_err(LinkError::Redis)
+                let replies = within(limit, replies).await;
+                let replies = replies.ok_or(LinkError::Wire(WireError::Deadline))?;
+                if pipeline.is_transaction()
+                    && replies
+                        .as_ref()
+                        .is_ok_and(|replies| !replies.last().is_some_and(is_end_of_exec))
+                {
+                    // It may be open still, and what others send would be queued.
+                    self.state.close();
+                }
+                replies.map_err(LinkError::Redis)
             }
         }
     }
@@ -174,7 +198,7 @@ impl Link {
     /// redis-rs's connection, if it is.
     pub(super) fn delegate(&self) -> Option<&MultiplexedConnection> {
         match &*self.transport {
-            Transport::Delegate(connection) => Some(connection),
+            Transport::Delegate { connection, .. } => Some(connection),
             Transport::Direct(_) => None,
         }
     }

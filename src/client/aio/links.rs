@@ -17,6 +17,7 @@ use super::connecting::connect;
 use super::failure::connect_failure;
 use super::link::Link;
 use super::runtime::Task;
+use super::runtime::detach;
 use super::runtime::within;
 use super::slot::Slot;
 use crate::client::clock;
@@ -184,15 +185,25 @@ impl SharedLinks {
         loop {
             // One opening for all, so it is not bounded by what one of them has left.
             let limit = self.connection_timeout;
-            let begin = || self.clone().begin(Arc::clone(slot), lane, limit).boxed();
+            let mut is_new = false;
+            let begin = || {
+                is_new = true;
+                self.clone().begin(Arc::clone(slot), lane, limit).boxed()
+            };
             let left = deadline.left(clock::now());
             let opened = match left {
                 Some(Duration::ZERO) => None,
                 _ => match slot.opening(lane, self.session_version(), begin) {
                     Ok(link) => return Ok(link),
                     // Whoever opens it says what went wrong; the others need not wait longer than they
-                    // want to.
-                    Err(opening) => within(left.map(|left| left + SLACK), opening).await,
+                    // want to. All may give up before it is open: then the next ones find it open.
+                    Err(opening) => {
+                        if is_new {
+                            let longest = limit.unwrap_or(LONGEST_OPENING);
+                            detach(within(Some(longest), opening.clone()).map(drop));
+                        }
+                        within(left.map(|left| left + SLACK), opening).await
+                    }
                 },
             };
             match opened {
@@ -272,7 +283,10 @@ impl SharedLinks {
 
 /// The timers of an opening and of who waits for it begin at the same time; the one that knows more is
 /// to end first.
-const SLACK: Duration = Duration::from_millis(5);
+const SLACK: Duration = Duration::from_millis(2);
+
+/// How long a connection goes on being opened that nobody waits for, where nothing bounds it.
+const LONGEST_OPENING: Duration = Duration::from_secs(10);
 
 impl fmt::Debug for SharedLinks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

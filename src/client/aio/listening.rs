@@ -18,16 +18,22 @@ use redis::aio::MultiplexedConnection;
 use super::ShardedMultiplexedConnection;
 use super::failure::request_failure;
 use super::link::LinkError;
+use super::links::Roster;
 use super::links::SharedLinks;
 use super::runtime::sleep;
 use super::runtime::spawn;
+use super::runtime::within;
 use super::slot::Slot;
 use crate::client::clock;
 use crate::client::clock::Deadline;
 use crate::client::clock::Patience;
+use crate::client::failure::Phase;
+use crate::client::failure::failure_of;
 use crate::client::pubsub::Kind;
 use crate::client::pubsub::Subscriptions;
 use crate::client::pubsub::find_nodes;
+use crate::client::wire::WireError;
+use crate::node::NodeId;
 
 /// The lane whose link listens: every message is to come once.
 pub(super) const LISTENING_LANE: usize = 0;
@@ -127,10 +133,7 @@ impl ShardedMultiplexedConnection {
 /// Has each node listen to what is wanted of it.
 async fn align(links: &Arc<SharedLinks>, patience: Patience) -> RedisResult<()> {
     let roster = links.follow();
-    let one = |(node, slot)| {
-        let wanted = links.wanted.lock().heard_on(node, roster.router());
-        align_one(links, slot, wanted, patience)
-    };
+    let one = |(node, slot)| align_one(links, &roster, node, slot, patience);
     let out = roster.router().ejected();
     let live = roster.slots().filter(|(node, _)| !out.contains(*node));
     let aligned = join_all(live.map(one)).await;
@@ -139,19 +142,26 @@ async fn align(links: &Arc<SharedLinks>, patience: Patience) -> RedisResult<()> 
 
 async fn align_one(
     links: &Arc<SharedLinks>,
+    roster: &Roster,
+    node: NodeId,
     slot: &Arc<Slot>,
-    wanted: Subscriptions,
     patience: Patience,
 ) -> RedisResult<()> {
     let deadline = Deadline::after(clock::now(), patience.limit);
+    let wanted = || links.wanted.lock().heard_on(node, roster.router());
     let link = match slot.ready(LISTENING_LANE, links.session_version()) {
         Some(link) => link,
-        None if wanted.is_empty() => return Ok(()),
+        None if wanted().is_empty() => return Ok(()),
         None => links.open(slot, LISTENING_LANE, patience).await?,
     };
     let Some(connection) = link.delegate() else { return Ok(()) };
-    // One at a time, or two who want the same would both say it.
-    let mut told = link.state.told.lock().await;
+    // One at a time, or two who want the same would both say it; and each says what is wanted by then.
+    let turn = within(deadline.left(clock::now()), link.state.told.lock()).await;
+    let Some(mut told) = turn else {
+        let late = failure_of(&slot.member, WireError::Deadline, Phase::Talking, deadline);
+        return Err(late.into());
+    };
+    let wanted = wanted();
     let mut connection = connection.clone();
     if let Some(left) = deadline.left(clock::now()) {
         connection.set_response_timeout(left);

@@ -12,6 +12,7 @@ use super::connecting::command_of;
 use super::failure::Unmet;
 use crate::client::clock;
 use crate::client::clock::Deadline;
+use crate::client::clock::Patience;
 use crate::client::connection::empty_command;
 use crate::client::dispatch::Source;
 use crate::client::dispatch::commands;
@@ -172,8 +173,10 @@ impl ShardedMultiplexedConnection {
         if !batch.patience.is_blocking {
             return self.ask_many(slot, None, part, (0, count), batch.patience).await;
         }
+        let deadline = Deadline::after(clock::now(), batch.patience.limit);
         let link = self.links.open_aside(slot, self.patience()).await?;
-        let replies = self.ask_many(slot, Some(&link), part, (0, count), batch.patience).await?;
+        let patience = Patience { limit: deadline.left(clock::now()), ..batch.patience };
+        let replies = self.ask_many(slot, Some(&link), part, (0, count), patience).await?;
         slot.put_spare(link);
         Ok(replies)
     }

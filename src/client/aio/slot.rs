@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   lane: empty ──► opening ──► open ──► empty      one, or as many as configured; tasks share its link
-//!                   whoever waits for it drives it; nobody waits: it is gone
+//!                   whoever waits for it drives it, and a task while nobody does, for its own time
 //!   spare: links that rest                          one request at a time has one for itself
 //! ```
 
@@ -43,7 +43,7 @@ pub(super) type Opening = Shared<BoxFuture<'static, Result<Link, Failure>>>;
 enum Lane {
     Empty,
     Open(Link),
-    /// Weak: an opening that nobody waits for any more must not rest half done until its time is up.
+    /// Weak: what is opened ends with those who wait for it, and at the latest when its time is up.
     Opening(WeakShared<BoxFuture<'static, Result<Link, Failure>>>),
 }
 
@@ -102,6 +102,14 @@ impl Slot {
     pub(super) fn put(&self, lane: usize, link: Link) {
         let mut lane = self.lane(lane).lock();
         *lane = if self.is_retired.load(Acquire) { Lane::Empty } else { Lane::Open(link) };
+    }
+
+    /// Puts a link back into the lane it was taken out of, unless another is there.
+    pub(super) fn put_back(&self, lane: usize, link: Link) {
+        let mut lane = self.lane(lane).lock();
+        if matches!(*lane, Lane::Empty) && !self.is_retired.load(Acquire) {
+            *lane = Lane::Open(link);
+        }
     }
 
     /// Takes `link` out of its lane, if it is still there.

@@ -47,6 +47,7 @@ impl ShardedMultiplexedConnection {
         match special {
             // `QUIT` included: others use the connections.
             Special::Local(reply) => Ok(local_reply(reply, args)),
+            Special::Session(SessionCommand::Reset) if args.len() == 1 => Ok(self.reset()),
             Special::Session(kind) => self.change_session(kind, args, command).await,
             Special::Transaction(TransactionCommand::Watch) if args.len() > 1 => {
                 self.watch(args, command).await
@@ -61,6 +62,15 @@ impl ShardedMultiplexedConnection {
             Special::Scan => self.scan(args, command).await,
             Special::Refused(reason) => Err(refused(args[0], reason).into()),
         }
+    }
+
+    /// Forgets what was set. No node is told: a connection that is reset would answer requests of others in
+    /// another database, so new ones are opened instead.
+    fn reset(&mut self) -> Value {
+        self.links.remember(SessionCommand::Reset, &[b"RESET"], &[]);
+        self.roster.slots().for_each(|(_, slot)| slot.close());
+        self.end_watching();
+        Value::SimpleString("RESET".into())
     }
 
     /// Tells all open links, and remembers it for those that will be opened. One change after the other:
@@ -109,15 +119,11 @@ impl ShardedMultiplexedConnection {
         let failed = parts.iter().find_map(|part| part.as_ref().err().cloned());
         let reply = self.join(Joining::Nodes(Gather::First), parts, args, &rule);
         let reply = reply.and_then(|reply| failed.map_or(Ok(reply), |failure| Err(failure.into())));
-        if is_done && kind != SessionCommand::Reset {
+        if is_done {
             doubt.links.clear();
             let told: Vec<_> = told.into_iter().map(|(_, link)| link).collect();
             self.links.remember(kind, args, &told);
             return reply;
-        }
-        if is_done {
-            // They have forgotten the password and the database of the URL too: new links say them.
-            self.links.remember(kind, args, &[]);
         }
         let mut changed = changed.into_iter();
         doubt.links.retain(|_| changed.next().unwrap_or(true));

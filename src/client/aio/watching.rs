@@ -73,23 +73,27 @@ impl Watching {
 }
 
 impl ShardedMultiplexedConnection {
-    /// One that fails leaves nothing watched: an application that tries again on another node must not be
-    /// held up by what it watched before.
+    /// One that fails ends what was watched before, for clones too that share it: their `EXEC` is refused.
     pub(super) async fn watch(&mut self, args: &[&[u8]], command: &Cmd) -> RedisResult<Value> {
-        // Clones that watch for themselves are another matter: `transaction_async` clones at the start.
-        let before = std::mem::take(&mut self.watching).take();
+        let before = self.watching.take();
         let was_watching = !matches!(before, State::Nothing);
-        if was_watching {
-            // This future may be dropped.
-            self.watching.set(State::Lost);
+        if !was_watching {
+            // Clones that watch for themselves are another matter: `transaction_async` clones at the start.
+            self.watching = Watching::default();
         }
-        let watched = self.watch_behind(before, args, command).await;
-        match watched {
+        // This future may be dropped.
+        self.watching.set(State::Lost);
+        match self.watch_behind(before, args, command).await {
             Ok((reply, watched)) => {
                 self.watching.set(watched);
                 Ok(reply)
             }
-            Err(error) => Err(error),
+            Err(error) => {
+                if !was_watching {
+                    self.watching.set(State::Nothing);
+                }
+                Err(error)
+            }
         }
     }
 
@@ -140,6 +144,11 @@ impl ShardedMultiplexedConnection {
             slot.put_spare(watched.link);
         }
         Ok(reply)
+    }
+
+    /// Nothing is watched any more.
+    pub(super) fn end_watching(&self) {
+        self.watching.set(State::Nothing);
     }
 
     /// What is to be watched is not.

@@ -5,6 +5,7 @@ mod caching;
 mod listening;
 #[cfg(feature = "connection-manager")]
 mod manager;
+mod mended;
 #[cfg(all(feature = "bb8", feature = "deadpool"))]
 mod pools;
 mod requests;

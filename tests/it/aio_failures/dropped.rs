@@ -53,11 +53,10 @@ fn a_request_that_is_dropped_before_it_begins_is_not_made() {
 }
 
 #[test]
-fn connecting_ends_when_the_last_one_who_waits_is_dropped() {
+fn connecting_ends_in_its_time_when_the_last_one_who_waits_is_dropped() {
     let node = FakeNode::start_rude(|_| vec![Step::Hang]);
-    let policy = EjectPolicy::fail_fast().failure_limit(1);
-    let client = builder([node.url()]).timeout(LONG).connect_mode(ConnectMode::Lazy).eject(policy);
-    let client = client.build().unwrap();
+    let client = builder([node.url()]).timeout(LONG).connect_timeout(LONG / 4);
+    let client = client.connect_mode(ConnectMode::Lazy).build().unwrap();
     run(async {
         let connection = connect(&client).await;
         let before = tokio::runtime::Handle::current().metrics().num_alive_tasks();
@@ -78,9 +77,29 @@ fn connecting_ends_when_the_last_one_who_waits_is_dropped() {
         let alive = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
         eventually("no task is left", || alive() == before).await;
     });
-    assert_eq!(node.connections(), 3, "those who wait wait for the same");
+    assert_eq!(node.connections(), 1, "those who wait wait for the same");
     assert_eq!((in_flight(&client), failures(&client)), (0, 0));
-    assert!(are_live(&client));
+}
+
+#[test]
+fn a_connection_is_opened_however_little_time_each_request_has() {
+    // The handshake takes longer than anybody waits.
+    let node = FakeNode::start_rude(|request| match request.is_greeting() {
+        true => vec![Step::Wait(SHORT), Step::Send(b"+OK\r\n".to_vec())],
+        false => vec![Step::Send(bulk(request.args.last().unwrap()))],
+    });
+    let client = builder([node.url()]).timeout(LONG).connect_mode(ConnectMode::Lazy);
+    let client = client.build().unwrap();
+    run(async {
+        let mut connection = connect(&client).await;
+        let mut tries = 0;
+        while timeout(SHORT / 2, connection.get::<_, String>("key")).await.is_err() {
+            tries += 1;
+            assert!(tries < 500, "nobody ever gets a connection");
+        }
+        assert_eq!(connection.get::<_, String>("key").await.unwrap(), "key");
+    });
+    assert_eq!(node.connections(), 1);
 }
 
 #[test]

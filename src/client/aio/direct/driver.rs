@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
+use std::time::Duration;
 
 use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
@@ -15,7 +16,9 @@ use tokio::time::sleep_until;
 use super::gone;
 use super::queue::Entry;
 use super::queue::Queue;
+use super::queue::Taken;
 use super::queue::earlier;
+use crate::client::aio::link::LinkError;
 use crate::client::aio::link::LinkState;
 use crate::client::wire::BYTES_A_TURN;
 use crate::client::wire::Direct;
@@ -37,7 +40,11 @@ pub(super) struct Driver {
     timer: Option<Pin<Box<Sleep>>>,
     /// What the timer is set to.
     alarm: Option<Instant>,
+    last_used: Instant,
 }
+
+/// A connection that rested longer is looked at before it is used, as the synchronous client's are.
+const RESTED: Duration = Duration::from_millis(1);
 
 /// A buffer that was needed once for a large request is not kept.
 const LARGE: usize = 256 << 10;
@@ -62,6 +69,7 @@ impl Driver {
             flying: VecDeque::new(),
             timer: None,
             alarm: None,
+            last_used: Instant::now(),
         })
     }
 
@@ -76,6 +84,7 @@ impl Driver {
     fn write(&mut self, context: &mut Context<'_>) -> Result<(), WireError> {
         loop {
             if self.written == self.writing.len() {
+                self.look_before_writing()?;
                 self.fetch(context);
                 if self.writing.is_empty() {
                     return Ok(());
@@ -93,6 +102,18 @@ impl Driver {
                 count => self.written += count,
             }
         }
+    }
+
+    /// Looks whether a connection that rested has been closed meanwhile, or something was said on it unasked:
+    /// where the runtime does not run between requests nobody has told.
+    fn look_before_writing(&mut self) -> Result<(), WireError> {
+        let now = Instant::now();
+        let rested = self.flying.is_empty() && now.duration_since(self.last_used) > RESTED;
+        self.last_used = now;
+        if rested && self.socket.get_mut().try_receive()? > 0 {
+            self.hand_out()?;
+        }
+        Ok(())
     }
 
     /// Takes from the queue what is to be written next.
@@ -155,8 +176,14 @@ impl Driver {
         let direct = self.socket.get_mut();
         while let Some((reply, _)) = direct.next_reply(&mut |_push| {})? {
             // A reply that nobody is owed was an error already.
-            if self.flying.front_mut().is_some_and(|entry| entry.take(reply)) {
-                self.flying.pop_front();
+            match self.flying.front_mut().map(|entry| entry.take(reply)) {
+                Some(Taken::Some) | None => {}
+                Some(Taken::All) => drop(self.flying.pop_front()),
+                Some(Taken::Doubtful) => {
+                    self.flying.pop_front();
+                    let why = "EXEC was refused, and its transaction may be open";
+                    return Err(WireError::Broken(why.into()));
+                }
             }
         }
         Ok(())
@@ -165,9 +192,11 @@ impl Driver {
     /// Tells everybody that nothing comes any more.
     fn end(&mut self, reason: &WireError) {
         self.state.end();
-        let unwritten = self.queue.close(reason.copied());
-        for mut entry in self.flying.drain(..).chain(unwritten) {
-            entry.tell(Err(reason.copied()));
+        for mut entry in self.queue.close(reason.copied()) {
+            entry.give_back(reason.copied(), Instant::now());
+        }
+        for mut entry in self.flying.drain(..) {
+            entry.tell(Err(LinkError::Wire(reason.copied())));
         }
     }
 
@@ -180,8 +209,10 @@ impl Driver {
             }
             self.timer = None;
             let now = Instant::now();
-            for entry in &mut self.flying {
-                entry.expire(now);
+            let over = self.flying.iter_mut().filter_map(|entry| entry.expire(now).then_some(()));
+            if over.count() > 0 {
+                // Whoever waited may have gone already: then nobody else would have it replaced.
+                self.state.close();
             }
             let flying = self.flying.iter().filter_map(Entry::until).min();
             self.alarm = earlier(flying, self.queue.expire(now));

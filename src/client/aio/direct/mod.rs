@@ -80,7 +80,7 @@ impl Pipe {
         let (sender, receiver) = oneshot::channel();
         let entry = Entry::one(sender, until(limit));
         self.enqueue(limit, entry, |out| command.write_packed_command(out)).await?;
-        match attend(receiver).await.map_err(LinkError::Wire)? {
+        match attend(receiver).await? {
             Replies::One(reply) => Ok(reply),
             Replies::Many(_) => Err(LinkError::Wire(gone())),
         }
@@ -99,9 +99,13 @@ impl Pipe {
     ) -> Result<Vec<Value>, LinkError> {
         let (sender, receiver) = oneshot::channel();
         let bytes = pipeline.get_packed_pipeline();
-        let entry = Entry::many(sender, count, until(limit));
+        let entry = if pipeline.is_transaction() {
+            Entry::transaction(sender, count, until(limit))
+        } else {
+            Entry::many(sender, count, until(limit))
+        };
         self.enqueue(limit, entry, |out| out.extend_from_slice(&bytes)).await?;
-        match attend(receiver).await.map_err(LinkError::Wire)? {
+        match attend(receiver).await? {
             Replies::Many(replies) => Ok(replies),
             Replies::One(_) => Err(LinkError::Wire(gone())),
         }
@@ -117,7 +121,11 @@ impl Pipe {
             let room = within(limit, self.queue.room());
             room.await.ok_or(LinkError::Wire(WireError::Deadline))?;
         }
-        self.queue.push(entry, write).map_err(LinkError::Unsent)
+        let until = entry.until();
+        self.queue.push(entry, write).map_err(|reason| {
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            LinkError::Unsent { reason, left }
+        })
     }
 }
 
@@ -125,8 +133,8 @@ fn until(limit: Option<Duration>) -> Option<Instant> {
     Instant::now().checked_add(limit?)
 }
 
-async fn attend(receiver: oneshot::Receiver<Answer>) -> Result<Replies, WireError> {
-    receiver.await.unwrap_or_else(|_| Err(gone()))
+async fn attend(receiver: oneshot::Receiver<Answer>) -> Answer {
+    receiver.await.unwrap_or_else(|_| Err(LinkError::Wire(gone())))
 }
 
 /// The runtime ended the task that would have answered.

@@ -12,6 +12,8 @@ use redis::Value;
 use tokio::sync::oneshot::Sender;
 use tokio::time::Instant;
 
+use crate::client::aio::link::LinkError;
+use crate::client::transaction::is_end_of_exec;
 use crate::client::wire::WireError;
 
 /// The replies to a request.
@@ -20,7 +22,17 @@ pub(super) enum Replies {
     Many(Vec<Value>),
 }
 
-pub(super) type Answer = Result<Replies, WireError>;
+pub(super) type Answer = Result<Replies, LinkError>;
+
+/// What became of an entry with a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// There are more to come.
+    Some,
+    All,
+    /// All; but the `EXEC` was refused, and what comes next may be the reply to a command that was queued.
+    Doubtful,
+}
 
 /// A request without its reply.
 pub(super) struct Entry {
@@ -31,21 +43,31 @@ pub(super) struct Entry {
     missing: usize,
     /// Those that have come, if there are to be several.
     replies: Option<Vec<Value>>,
+    is_transaction: bool,
 }
 
 impl Entry {
     pub(super) fn one(sender: Sender<Answer>, until: Option<Instant>) -> Self {
-        Self { sender: Some(sender), until, missing: 1, replies: None }
+        Self { sender: Some(sender), until, missing: 1, replies: None, is_transaction: false }
     }
 
     pub(super) fn many(sender: Sender<Answer>, count: usize, until: Option<Instant>) -> Self {
         let replies = Some(Vec::with_capacity(count));
-        Self { sender: Some(sender), until, missing: count, replies }
+        Self { sender: Some(sender), until, missing: count, replies, is_transaction: false }
+    }
+
+    /// The same for a transaction, the last of whose replies is that to `EXEC`.
+    pub(super) fn transaction(
+        sender: Sender<Answer>,
+        count: usize,
+        until: Option<Instant>,
+    ) -> Self {
+        Self { is_transaction: true, ..Self::many(sender, count, until) }
     }
 
     /// A request whose reply nobody wants.
     pub(super) fn unattended() -> Self {
-        Self { sender: None, until: None, missing: 1, replies: None }
+        Self { sender: None, until: None, missing: 1, replies: None, is_transaction: false }
     }
 
     pub(super) fn missing(&self) -> usize {
@@ -57,26 +79,37 @@ impl Entry {
         self.sender.as_ref().and(self.until)
     }
 
-    /// Takes the next reply. True if it was the last.
-    pub(super) fn take(&mut self, reply: Value) -> bool {
+    /// Takes the next reply.
+    pub(super) fn take(&mut self, reply: Value) -> Taken {
         self.missing = self.missing.saturating_sub(1);
-        if let Some(replies) = &mut self.replies {
-            replies.push(reply);
-            if self.missing == 0 {
-                let replies = std::mem::take(replies);
+        if self.missing > 0 {
+            self.replies.get_or_insert_default().push(reply);
+            return Taken::Some;
+        }
+        let is_doubtful = self.is_transaction && !is_end_of_exec(&reply);
+        match self.replies.take() {
+            Some(mut replies) => {
+                replies.push(reply);
                 self.tell(Ok(Replies::Many(replies)));
             }
-        } else {
-            self.tell(Ok(Replies::One(reply)));
+            None => self.tell(Ok(Replies::One(reply))),
         }
-        self.missing == 0
+        if is_doubtful { Taken::Doubtful } else { Taken::All }
     }
 
-    /// Tells whoever waits if the time for it is over.
-    pub(super) fn expire(&mut self, now: Instant) {
-        if self.until().is_some_and(|until| until <= now) {
-            self.tell(Err(WireError::Deadline));
+    /// Tells whoever waits if the time for it is over. Says whether it is.
+    pub(super) fn expire(&mut self, now: Instant) -> bool {
+        let is_over = self.until().is_some_and(|until| until <= now);
+        if is_over {
+            self.tell(Err(LinkError::Wire(WireError::Deadline)));
         }
+        is_over
+    }
+
+    /// Tells whoever waits that nothing was sent, and how much time there is left to do so.
+    pub(super) fn give_back(&mut self, reason: WireError, now: Instant) {
+        let left = self.until.map(|until| until.saturating_duration_since(now));
+        self.tell(Err(LinkError::Unsent { reason, left }));
     }
 
     /// Tells whoever waits. If nobody does any more, that is all the same.
@@ -137,7 +170,9 @@ impl Queue {
             if inner.bytes.len() < FULL || inner.closed.is_some() {
                 return Poll::Ready(());
             }
-            inner.outside.push(context.waker().clone());
+            if !inner.outside.iter().any(|other| other.will_wake(context.waker())) {
+                inner.outside.push(context.waker().clone());
+            }
             Poll::Pending
         })
         .await;

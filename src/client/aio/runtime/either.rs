@@ -22,6 +22,15 @@ pub(in crate::client::aio) fn spawn(future: impl Future<Output = ()> + Send + 's
     }
 }
 
+/// Runs `future` whatever becomes of who asked for it.
+pub(in crate::client::aio) fn detach(future: impl Future<Output = ()> + Send + 'static) {
+    if is_within_tokio() {
+        with_tokio::detach(future);
+    } else {
+        with_smol::detach(future);
+    }
+}
+
 pub(in crate::client::aio) async fn sleep(time: Duration) {
     if is_within_tokio() {
         with_tokio::sleep(time).await;

@@ -25,6 +25,7 @@ use self::with_smol as chosen;
 use self::with_tokio as chosen;
 
 pub(super) use self::chosen::Task;
+pub(super) use self::chosen::detach;
 pub(super) use self::chosen::sleep;
 pub(super) use self::chosen::spawn;
 

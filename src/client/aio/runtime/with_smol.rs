@@ -10,6 +10,11 @@ pub(in crate::client::aio) fn spawn(future: impl Future<Output = ()> + Send + 's
     smol::spawn(future)
 }
 
+/// Runs `future` whatever becomes of who asked for it.
+pub(in crate::client::aio) fn detach(future: impl Future<Output = ()> + Send + 'static) {
+    smol::spawn(future).detach();
+}
+
 pub(in crate::client::aio) async fn sleep(time: Duration) {
     smol::Timer::after(time).await;
 }

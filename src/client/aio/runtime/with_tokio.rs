@@ -19,6 +19,11 @@ pub(in crate::client::aio) fn spawn(future: impl Future<Output = ()> + Send + 's
     Task(tokio::spawn(future))
 }
 
+/// Runs `future` whatever becomes of who asked for it.
+pub(in crate::client::aio) fn detach(future: impl Future<Output = ()> + Send + 'static) {
+    drop(tokio::spawn(future));
+}
+
 pub(in crate::client::aio) async fn sleep(time: Duration) {
     tokio::time::sleep(time).await;
 }
