@@ -202,7 +202,7 @@ impl SharedLinks {
                             let longest = limit.unwrap_or(LONGEST_OPENING);
                             detach(within(Some(longest), opening.clone()).map(drop));
                         }
-                        within(left.map(|left| left + SLACK), opening).await
+                        within(left.map(|left| left.saturating_add(SLACK)), opening).await
                     }
                 },
             };

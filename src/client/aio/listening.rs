@@ -20,6 +20,7 @@ use super::failure::request_failure;
 use super::link::LinkError;
 use super::links::Roster;
 use super::links::SharedLinks;
+use super::runtime::Task;
 use super::runtime::sleep;
 use super::runtime::spawn;
 use super::runtime::within;
@@ -124,8 +125,16 @@ impl ShardedMultiplexedConnection {
         Ok(())
     }
 
+    /// Has a task look after what is listened to. One on a runtime that has ended is gone.
+    fn have_kept(&self) {
+        let mut keeper = self.links.keeper.lock();
+        if keeper.as_ref().is_none_or(Task::is_finished) {
+            *keeper = Some(spawn(keep(Arc::downgrade(&self.links))));
+        }
+    }
+
     async fn listen_everywhere(&self) -> RedisResult<()> {
-        self.links.keeper.lock().get_or_insert_with(|| spawn(keep(Arc::downgrade(&self.links))));
+        self.have_kept();
         align(&self.links, self.patience()).await
     }
 }

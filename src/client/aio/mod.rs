@@ -1,4 +1,4 @@
-//! The asynchronous front end: redis-rs's multiplexed connections, one or more a node, behind one handle.
+//! The asynchronous front end: connections that tasks share, one or more a node, behind one handle.
 //!
 //! ```text
 //!   ShardedMultiplexedConnection   a handle, cloned for every task
@@ -7,8 +7,8 @@
 //!   SharedLinks                    one for all clones: the slot of each node, what was set on the connection
 //!        │
 //!        ▼
-//!   Slot ── Link                   redis-rs's connection, opened by whoever waits for it first, replaced
-//!                                  after any I/O error or timeout
+//!   Slot ── Link                   a connection, opened by whoever waits for it first, replaced after any I/O
+//!                                  error or timeout: our own (`direct`) or redis-rs's
 //! ```
 //!
 //! What it shares with the synchronous connection is planned without I/O (`way`, `scan`, `place`, `partial`).

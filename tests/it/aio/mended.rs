@@ -147,6 +147,37 @@ fn a_connection_outlives_the_runtime_it_was_opened_on() {
     }
 }
 
+#[test]
+fn a_runtime_that_nobody_drives_holds_nobody_up() {
+    let Some((_servers, builder)) = pool(1) else { return };
+    let deadline = Duration::from_millis(200);
+    let client = builder.timeout(deadline).build().unwrap();
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let resting = runtime();
+    let mut connection = resting.block_on(client.get_multiplexed_async_connection()).unwrap();
+    let other = runtime();
+    let late = other.block_on(connection.get::<_, ()>("key")).unwrap_err();
+    assert_eq!(ShardError::of(&late).unwrap().kind(), ShardErrorKind::Deadline);
+    // The next one has a connection on a runtime that runs.
+    let () = other.block_on(connection.set("key", 1)).unwrap();
+    drop(resting);
+}
+
+#[tokio::test]
+async fn no_timeout_is_too_long() -> RedisResult<()> {
+    let Some((_servers, builder)) = pool(2) else { return Ok(()) };
+    let mut connection = builder
+        .timeout(Duration::MAX)
+        .connect_timeout(Duration::MAX)
+        .build()?
+        .get_multiplexed_async_connection()
+        .await?;
+    connection.set_response_timeout(Duration::MAX);
+    let () = connection.mset(&[("a", 1), ("b", 2), ("c", 3)]).await?;
+    assert_eq!(connection.mget::<_, Vec<i64>>(&["c", "b", "a"]).await?, [3, 2, 1]);
+    Ok(())
+}
+
 #[tokio::test]
 async fn reset_sends_nobody_to_another_database() -> RedisResult<()> {
     let Some(server) = RedisServer::start() else { return Ok(()) };

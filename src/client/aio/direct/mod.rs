@@ -22,6 +22,8 @@ use std::time::Duration;
 use redis::Cmd;
 use redis::Pipeline;
 use redis::Value;
+use tokio::runtime::Handle;
+use tokio::runtime::Id;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -43,11 +45,13 @@ use crate::client::wire::WireError;
 pub(super) struct Pipe {
     queue: Arc<Queue>,
     _driver: Task,
+    /// The runtime that the driver is on.
+    runtime: Id,
 }
 
 /// Whether this kind of connection can be made here.
 pub(super) fn is_possible() -> bool {
-    tokio::runtime::Handle::try_current().is_ok()
+    Handle::try_current().is_ok()
 }
 
 impl Pipe {
@@ -59,7 +63,7 @@ impl Pipe {
     fn new(direct: Direct, state: &Arc<LinkState>) -> Result<Self, WireError> {
         let queue = Arc::new(Queue::default());
         let driver = Driver::new(direct, Arc::clone(&queue), Arc::clone(state))?;
-        Ok(Self { queue, _driver: spawn(driver) })
+        Ok(Self { queue, _driver: spawn(driver), runtime: Handle::current().id() })
     }
 
     /// Sends a command and waits for its reply.
@@ -80,7 +84,7 @@ impl Pipe {
         let (sender, receiver) = oneshot::channel();
         let entry = Entry::one(sender, until(limit));
         self.enqueue(limit, entry, |out| command.write_packed_command(out)).await?;
-        match attend(receiver).await? {
+        match self.attend(receiver, limit).await? {
             Replies::One(reply) => Ok(reply),
             Replies::Many(_) => Err(LinkError::Wire(gone())),
         }
@@ -105,9 +109,24 @@ impl Pipe {
             Entry::many(sender, count, until(limit))
         };
         self.enqueue(limit, entry, |out| out.extend_from_slice(&bytes)).await?;
-        match attend(receiver).await? {
+        match self.attend(receiver, limit).await? {
             Replies::Many(replies) => Ok(replies),
             Replies::One(_) => Err(LinkError::Wire(gone())),
+        }
+    }
+
+    /// Waits for the answer. The driver keeps the time; but who is on another runtime cannot know whether the
+    /// driver's runs.
+    async fn attend(&self, receiver: oneshot::Receiver<Answer>, limit: Option<Duration>) -> Answer {
+        let is_here = Handle::try_current().is_ok_and(|handle| handle.id() == self.runtime);
+        let answer = if is_here || limit.is_none() {
+            Some(receiver.await)
+        } else {
+            within(limit, receiver).await
+        };
+        match answer {
+            Some(answer) => answer.unwrap_or_else(|_| Err(LinkError::Wire(gone()))),
+            None => Err(LinkError::Wire(WireError::Deadline)),
         }
     }
 
@@ -131,10 +150,6 @@ impl Pipe {
 
 fn until(limit: Option<Duration>) -> Option<Instant> {
     Instant::now().checked_add(limit?)
-}
-
-async fn attend(receiver: oneshot::Receiver<Answer>) -> Answer {
-    receiver.await.unwrap_or_else(|_| Err(LinkError::Wire(gone())))
 }
 
 /// The runtime ended the task that would have answered.

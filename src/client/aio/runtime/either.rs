@@ -8,10 +8,18 @@ use super::with_tokio;
 
 /// A task that ends when this is dropped.
 #[derive(Debug)]
-#[expect(dead_code, reason = "they are kept to be dropped")]
 pub(in crate::client::aio) enum Task {
     Tokio(with_tokio::Task),
     Smol(with_smol::Task),
+}
+
+impl Task {
+    pub(in crate::client::aio) fn is_finished(&self) -> bool {
+        match self {
+            Self::Tokio(task) => task.is_finished(),
+            Self::Smol(task) => task.is_finished(),
+        }
+    }
 }
 
 pub(in crate::client::aio) fn spawn(future: impl Future<Output = ()> + Send + 'static) -> Task {

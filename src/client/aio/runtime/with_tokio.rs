@@ -9,6 +9,12 @@ use tokio::task::JoinHandle;
 #[derive(Debug)]
 pub(in crate::client::aio) struct Task(JoinHandle<()>);
 
+impl Task {
+    pub(in crate::client::aio) fn is_finished(&self) -> bool {
+        self.0.is_finished()
+    }
+}
+
 impl Drop for Task {
     fn drop(&mut self) {
         self.0.abort();
