@@ -16,6 +16,7 @@ use super::model::Key;
 use super::model::Sight;
 use super::scene::LIMIT;
 use super::scene::Losses;
+use super::scene::NODES;
 use super::scene::Scene;
 use super::scene::number;
 use super::worker::Failed;
@@ -42,6 +43,7 @@ impl<W> Worker<W> {
             keys: (0..stock.keys).map(|index| key(format!("key:{number}:{index}"))).collect(),
             pairs: (0..stock.pairs).map(pair).collect(),
             counters: (0..stock.counters).map(counter).collect(),
+            is_stepwise: false,
             report: Report::default(),
         }
     }
@@ -168,7 +170,9 @@ impl<W> Worker<W> {
             return None;
         };
         let node = ours.node().map(number);
-        let is_troubled = node.is_some_and(|node| self.scene.was_troubled(node, since, took.end));
+        let was_troubled = |node| self.scene.was_troubled(node, since, took.end);
+        let is_troubled =
+            node.is_some_and(was_troubled) || self.is_stepwise && (0..NODES).any(was_troubled);
         let judged = match ours.kind() {
             ShardErrorKind::Node | ShardErrorKind::Deadline if is_troubled => Ok(()),
             ShardErrorKind::Deadline => {
@@ -176,7 +180,13 @@ impl<W> Worker<W> {
                 let slow = self.scene.slowness(node, took.start, took.end);
                 let taken = slow.max(took.waited).max(took.standstill());
                 self.report.starved += 1;
-                if taken > LIMIT / 3 { Ok(()) } else { Err("it is well") }
+                if taken <= LIMIT / 3 {
+                    let last = self.scene.since_trouble(node, took.end);
+                    self.wrong(format!("{node} was {slow:?} slow, in trouble {last:?} before"));
+                    Err("it is well")
+                } else {
+                    Ok(())
+                }
             }
             ShardErrorKind::Ejected if self.scene.mode == EjectMode::FailFast && is_troubled => {
                 self.report.refused += 1;

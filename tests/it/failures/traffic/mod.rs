@@ -83,7 +83,7 @@ fn run(mode: EjectMode) {
     let traffic = Traffic::start(&pool.scene);
     pool.suffer();
     let report = traffic.end();
-    pool.check(&report);
+    pool.check(&report, 100);
 }
 
 impl Pool {
@@ -111,16 +111,20 @@ impl Pool {
         pause(WHILE / 3);
     }
 
-    /// Judges what the traffic has seen, now that it is over.
-    pub fn check(&self, report: &Report) {
+    /// Judges what the traffic has seen, now that it is over. Of that many calls one may be late because the
+    /// machine was.
+    pub fn check(&self, report: &Report, one_starved_in: usize) {
         let mode = self.scene.mode;
-        self.check_counts();
         println!("{mode}: {report:?}");
+        self.check_counts(report.starved > 0);
         assert_eq!(report.wrong, [""; 0], "{:#?}", report.wrong);
         assert!(report.answered.iter().all(|answered| *answered > 20), "{report:?}");
         assert!(report.failed > 0, "nothing was tested: {report:?}");
         assert_eq!(report.refused > 0, mode == EjectMode::FailFast);
-        assert!(report.starved <= report.calls / 100, "the machine is too slow: {report:?}");
+        assert!(
+            report.starved <= report.calls / one_starved_in,
+            "the machine is too slow: {report:?}"
+        );
     }
 
     fn ejects(&self) -> bool {
@@ -244,8 +248,9 @@ impl Pool {
         redis::Client::open(self.servers[node].url()).unwrap().get_connection().unwrap()
     }
 
-    /// What was reported and counted is what happened.
-    fn check_counts(&self) {
+    /// What was reported and counted is what happened. A node that is well may have been ejected where the
+    /// machine made calls to it late.
+    fn check_counts(&self, was_starved: bool) {
         let events = self.scene.events.lock().unwrap();
         for metrics in self.scene.client.metrics() {
             let name = metrics.node.name();
@@ -262,7 +267,8 @@ impl Pool {
                 "n3" => 1..=2,
                 _ => 1..=1,
             };
-            assert!(expected.contains(&ejections), "{name}: {of_node:?}");
+            let most = expected.end() + u64::from(was_starved && self.ejects());
+            assert!((*expected.start()..=most).contains(&ejections), "{name}: {of_node:?}");
         }
     }
 }

@@ -104,6 +104,13 @@ impl Scene {
         troubles.iter().any(|trouble| trouble.node == node && overlaps(trouble))
     }
 
+    /// How long before `end` the last trouble of `node` was over.
+    pub fn since_trouble(&self, node: usize, end: Instant) -> Option<Duration> {
+        let troubles = self.troubles.lock().unwrap();
+        let last = troubles.iter().rfind(|trouble| trouble.node == node)?;
+        last.to.map(|to| end.saturating_duration_since(to))
+    }
+
     /// Whether keys at home on `node` may have been elsewhere.
     pub fn may_have_moved(&self, node: usize) -> bool {
         let troubles = self.troubles.lock().unwrap();

@@ -35,6 +35,8 @@ pub struct Worker<W> {
     /// Two and two have a hash tag in common, and are only written together.
     pub pairs: Vec<[Key; 2]>,
     pub counters: Vec<Counter>,
+    /// The request goes to one node after the other, and the time that one took is missing for the next.
+    pub is_stepwise: bool,
     pub report: Report,
 }
 
