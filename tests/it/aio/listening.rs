@@ -93,3 +93,20 @@ async fn without_resp3_there_is_nothing_to_listen_to() -> RedisResult<()> {
     assert_eq!(error.kind(), redis::ErrorKind::InvalidClientConfig);
     Ok(())
 }
+
+#[tokio::test]
+async fn channels_are_confirmed_in_the_order_in_which_they_are_named() -> RedisResult<()> {
+    let Some((_servers, client)) = pool(1) else { return Ok(()) };
+    let (sender, mut pushes) = unbounded_channel();
+    let config = AsyncConnectionConfig::new().set_push_sender(sender);
+    let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+    connection.subscribe(&["c", "a", "b"]).await?;
+    connection.psubscribe(&["z*", "y*"]).await?;
+    connection.unsubscribe(&["b", "c"]).await?;
+    let mut confirmed = Vec::new();
+    while let Ok(push) = pushes.try_recv() {
+        confirmed.push(redis::from_redis_value::<String>(push.data[0].clone()).unwrap());
+    }
+    assert_eq!(confirmed, ["c", "a", "b", "z*", "y*", "b", "c"]);
+    Ok(())
+}
