@@ -33,6 +33,7 @@ use crate::client::failure::failure_of;
 use crate::client::pubsub::Kind;
 use crate::client::pubsub::Subscriptions;
 use crate::client::pubsub::find_nodes;
+use crate::client::pubsub::look_at_names;
 use crate::client::wire::WireError;
 use crate::node::NodeId;
 
@@ -50,7 +51,8 @@ impl ShardedMultiplexedConnection {
     ///
     /// # Errors
     ///
-    /// If the connection does not speak RESP3 (`?protocol=resp3`), or a node does not confirm it in time.
+    /// If the connection does not speak RESP3 (`?protocol=resp3`), no channel is named, or a node does not
+    /// confirm it in time.
     pub async fn subscribe(&mut self, channels: impl ToRedisArgs) -> RedisResult<()> {
         self.listen_to(Kind::Channel, channels.to_redis_args()).await
     }
@@ -87,6 +89,7 @@ impl ShardedMultiplexedConnection {
         let channels = if kind == Kind::Channel { names.as_slice() } else { &[] };
         find_nodes(channels, self.router())?;
         self.look_at_protocol()?;
+        look_at_names(kind, &names)?;
         let is_new = |name: &Vec<u8>| !self.links.wanted.lock().of(kind).contains(name);
         let new: Vec<_> = names.iter().filter(|name| is_new(name)).cloned().collect();
         self.links.wanted.lock().of_mut(kind).extend(names.iter().cloned());

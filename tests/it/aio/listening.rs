@@ -110,3 +110,25 @@ async fn channels_are_confirmed_in_the_order_in_which_they_are_named() -> RedisR
     assert_eq!(confirmed, ["c", "a", "b", "z*", "y*", "b", "c"]);
     Ok(())
 }
+
+#[tokio::test]
+async fn to_subscribe_to_nothing_is_refused_as_by_a_server() -> RedisResult<()> {
+    let Some((servers, client)) = pool(2) else { return Ok(()) };
+    let nothing: [&str; 0] = [];
+    let theirs = redis::Client::open(servers[0].url())?;
+    let mut theirs = theirs.get_async_pubsub().await?;
+    let channels = theirs.subscribe(&nothing).await.unwrap_err();
+    let patterns = theirs.psubscribe(&nothing).await.unwrap_err();
+
+    let mut shared = client.get_multiplexed_async_connection().await?;
+    assert_eq!(shared.subscribe(&nothing).await.unwrap_err(), channels);
+    assert_eq!(shared.psubscribe(&nothing).await.unwrap_err(), patterns);
+    let mut listening = client.get_async_pubsub().await?;
+    assert_eq!(listening.subscribe(&nothing).await.unwrap_err(), channels);
+    assert_eq!(listening.psubscribe(&nothing).await.unwrap_err(), patterns);
+    let mut connection = client.get_connection()?;
+    let mut blocking = connection.as_pubsub();
+    assert_eq!(blocking.subscribe(&nothing).unwrap_err(), channels);
+    assert_eq!(blocking.psubscribe(&nothing).unwrap_err(), patterns);
+    Ok(())
+}
