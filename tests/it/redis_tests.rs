@@ -1,5 +1,5 @@
 //! The tests of the published crate `redis`, out of the registry's copy, run against this crate in its place: on one
-//! node, on three, and on three over RESP3.
+//! node and on three, over RESP2 and RESP3.
 //!
 //! `left_out.txt` has those that fail, with the reason. A test that fails and is not there is a failure, and so is one
 //! that is there and passes.
@@ -21,7 +21,11 @@ fn compare(setting: Setting) {
     let mut passed = 0;
     for (file, program) in programs {
         let results = package::run(&program, setting, &left_out.not_run(&file));
-        for (test, has_passed) in results {
+        for (test, mut has_passed) in results {
+            if !has_passed && left_out.reason(&file, &test).is_none() {
+                // Many of those tests time themselves in milliseconds: again, and alone.
+                has_passed = package::passes(&program, &test, setting);
+            }
             passed += usize::from(has_passed);
             match (has_passed, left_out.reason(&file, &test)) {
                 (true, None) | (false, Some(_)) => {}
@@ -39,6 +43,11 @@ fn compare(setting: Setting) {
 #[test]
 fn they_pass_on_one_node() {
     compare(Setting { name: "one", nodes: 1, protocol: "RESP2" });
+}
+
+#[test]
+fn they_pass_on_one_node_over_resp3() {
+    compare(Setting { name: "one-resp3", nodes: 1, protocol: "RESP3" });
 }
 
 #[test]

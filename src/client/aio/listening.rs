@@ -3,6 +3,7 @@
 //! What is wanted is remembered, and a task looks now and then whether it is listened to: after a node came
 //! back, and after the topology changed, nobody has to subscribe again.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::Weak;
 use std::time::Duration;
@@ -33,6 +34,7 @@ use crate::client::failure::failure_of;
 use crate::client::pubsub::Kind;
 use crate::client::pubsub::Subscriptions;
 use crate::client::pubsub::find_nodes;
+use crate::client::pubsub::look_at_names;
 use crate::client::wire::WireError;
 use crate::node::NodeId;
 
@@ -50,7 +52,8 @@ impl ShardedMultiplexedConnection {
     ///
     /// # Errors
     ///
-    /// If the connection does not speak RESP3 (`?protocol=resp3`), or a node does not confirm it in time.
+    /// If the connection does not speak RESP3 (`?protocol=resp3`), no channel is named, or a node does not
+    /// confirm it in time.
     pub async fn subscribe(&mut self, channels: impl ToRedisArgs) -> RedisResult<()> {
         self.listen_to(Kind::Channel, channels.to_redis_args()).await
     }
@@ -87,10 +90,11 @@ impl ShardedMultiplexedConnection {
         let channels = if kind == Kind::Channel { names.as_slice() } else { &[] };
         find_nodes(channels, self.router())?;
         self.look_at_protocol()?;
+        look_at_names(kind, &names)?;
         let is_new = |name: &Vec<u8>| !self.links.wanted.lock().of(kind).contains(name);
         let new: Vec<_> = names.iter().filter(|name| is_new(name)).cloned().collect();
-        self.links.wanted.lock().of_mut(kind).extend(names);
-        let listened = self.listen_everywhere().await;
+        self.links.wanted.lock().of_mut(kind).extend(names.iter().cloned());
+        let listened = self.listen_everywhere(&names).await;
         if listened.as_ref().is_err_and(|error| !error.is_io_error()) {
             // The node refuses it, and will again.
             let mut wanted = self.links.wanted.lock();
@@ -109,7 +113,7 @@ impl ShardedMultiplexedConnection {
                 names => wanted.of_mut(kind).retain(|name| !names.contains(name)),
             }
         }
-        self.listen_everywhere().await
+        self.listen_everywhere(&names).await
     }
 
     fn look_at_protocol(&self) -> RedisResult<()> {
@@ -133,16 +137,17 @@ impl ShardedMultiplexedConnection {
         }
     }
 
-    async fn listen_everywhere(&self) -> RedisResult<()> {
+    /// Has all nodes listen to what is wanted, `first` first.
+    async fn listen_everywhere(&self, first: &[Vec<u8>]) -> RedisResult<()> {
         self.have_kept();
-        align(&self.links, self.patience()).await
+        align(&self.links, first, self.patience()).await
     }
 }
 
-/// Has each node listen to what is wanted of it.
-async fn align(links: &Arc<SharedLinks>, patience: Patience) -> RedisResult<()> {
+/// Has each node listen to what is wanted of it, `first` first.
+async fn align(links: &Arc<SharedLinks>, first: &[Vec<u8>], patience: Patience) -> RedisResult<()> {
     let roster = links.follow();
-    let one = |(node, slot)| align_one(links, &roster, node, slot, patience);
+    let one = |(node, slot)| align_one(links, &roster, node, slot, first, patience);
     let out = roster.router().ejected();
     let live = roster.slots().filter(|(node, _)| !out.contains(*node));
     let aligned = join_all(live.map(one)).await;
@@ -154,6 +159,7 @@ async fn align_one(
     roster: &Roster,
     node: NodeId,
     slot: &Arc<Slot>,
+    first: &[Vec<u8>],
     patience: Patience,
 ) -> RedisResult<()> {
     let deadline = Deadline::after(clock::now(), patience.limit);
@@ -175,7 +181,7 @@ async fn align_one(
     if let Some(left) = deadline.left(clock::now()) {
         connection.set_response_timeout(left);
     }
-    let said = say(&mut connection, &mut told, &wanted).await;
+    let said = say(&mut connection, &mut told, &wanted, first).await;
     said.map_err(|error| match request_failure(&slot.member, LinkError::Redis(error), patience) {
         Ok((failure, _)) => {
             link.state.close();
@@ -186,15 +192,17 @@ async fn align_one(
     })
 }
 
-/// Says what makes `told` what is `wanted`.
+/// Says what makes `told` what is `wanted`. Nodes confirm it in the order in which it is said: those in `first`
+/// come first, in their order.
 async fn say(
     connection: &mut MultiplexedConnection,
     told: &mut Subscriptions,
     wanted: &Subscriptions,
+    first: &[Vec<u8>],
 ) -> RedisResult<()> {
     for kind in [Kind::Channel, Kind::Pattern] {
-        let more: Vec<_> = wanted.of(kind).difference(told.of(kind)).cloned().collect();
-        let less: Vec<_> = told.of(kind).difference(wanted.of(kind)).cloned().collect();
+        let more = in_order(first, wanted.of(kind) - told.of(kind));
+        let less = in_order(first, told.of(kind) - wanted.of(kind));
         if !more.is_empty() {
             match kind {
                 Kind::Channel => connection.subscribe(&more).await?,
@@ -213,6 +221,12 @@ async fn say(
     Ok(())
 }
 
+fn in_order(first: &[Vec<u8>], mut names: BTreeSet<Vec<u8>>) -> Vec<Vec<u8>> {
+    let mut ordered: Vec<_> = first.iter().filter_map(|name| names.take(name)).collect();
+    ordered.extend(names);
+    ordered
+}
+
 /// Looks now and then whether everything is listened to, until the connection is dropped.
 async fn keep(links: Weak<SharedLinks>) {
     let mut pause = GLANCE;
@@ -222,7 +236,7 @@ async fn keep(links: Weak<SharedLinks>) {
         let patience = Patience { limit: links.connection_timeout, is_blocking: false };
         // A node that stays away is not asked ten times a second. Who listens hears of it by the push that
         // says so.
-        pause = match align(&links, patience).await {
+        pause = match align(&links, &[], patience).await {
             Ok(()) => GLANCE,
             Err(_) => (pause * 2).min(LONGEST_PAUSE),
         };

@@ -26,6 +26,7 @@ use self::station::Station;
 pub(crate) use self::subscriptions::Kind;
 pub(crate) use self::subscriptions::Subscriptions;
 pub(crate) use self::subscriptions::find_nodes;
+pub(crate) use self::subscriptions::look_at_names;
 use super::clock;
 use super::clock::Deadline;
 use super::connection::ShardedConnection;
@@ -104,11 +105,13 @@ impl<'a> ShardedPubSub<'a> {
     /// # Errors
     ///
     /// If a node does not confirm it within the connection's timeout, or a channel's node is ejected and
-    /// keeps its keys. The others do listen, and [`get_message`](Self::get_message) goes on trying.
+    /// keeps its keys. The others do listen, and [`get_message`](Self::get_message) goes on trying. If no
+    /// channel is named.
     ///
     /// A channel that a node refuses (`-NOPERM`) is not tried again; the others are listened to.
     pub fn subscribe<T: ToRedisArgs>(&mut self, channels: T) -> RedisResult<()> {
         let channels = channels.to_redis_args();
+        look_at_names(Kind::Channel, &channels)?;
         self.wanted.channels.extend(channels.iter().cloned());
         self.confirm()?;
         self.find_node(&channels)
@@ -121,7 +124,9 @@ impl<'a> ShardedPubSub<'a> {
     ///
     /// As [`subscribe`](Self::subscribe), and if every node is ejected.
     pub fn psubscribe<T: ToRedisArgs>(&mut self, patterns: T) -> RedisResult<()> {
-        self.wanted.patterns.extend(patterns.to_redis_args());
+        let patterns = patterns.to_redis_args();
+        look_at_names(Kind::Pattern, &patterns)?;
+        self.wanted.patterns.extend(patterns);
         self.confirm()?;
         self.find_node(&[])
     }

@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 use std::mem;
 
+use redis::RedisResult;
+
+use crate::client::special::wrong_arity;
 use crate::error::Result;
 use crate::node::NodeId;
 use crate::plan::no_live_node;
@@ -73,6 +76,19 @@ impl Subscriptions {
             names.filter(|name| kind.is_heard_on(name, node, router)).cloned().collect()
         };
         Self { channels: heard(Kind::Channel), patterns: heard(Kind::Pattern) }
+    }
+}
+
+/// Looks whether there are any: no node was asked that could say so, as it does to redis-rs.
+///
+/// # Errors
+///
+/// Redis's own, if there are none.
+pub(crate) fn look_at_names(kind: Kind, names: &[Vec<u8>]) -> RedisResult<()> {
+    match (names, kind) {
+        ([], Kind::Channel) => wrong_arity(b"subscribe").extract_error().map(drop),
+        ([], Kind::Pattern) => wrong_arity(b"psubscribe").extract_error().map(drop),
+        _ => Ok(()),
     }
 }
 

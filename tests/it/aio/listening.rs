@@ -93,3 +93,42 @@ async fn without_resp3_there_is_nothing_to_listen_to() -> RedisResult<()> {
     assert_eq!(error.kind(), redis::ErrorKind::InvalidClientConfig);
     Ok(())
 }
+
+#[tokio::test]
+async fn channels_are_confirmed_in_the_order_in_which_they_are_named() -> RedisResult<()> {
+    let Some((_servers, client)) = pool(1) else { return Ok(()) };
+    let (sender, mut pushes) = unbounded_channel();
+    let config = AsyncConnectionConfig::new().set_push_sender(sender);
+    let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+    connection.subscribe(&["c", "a", "b"]).await?;
+    connection.psubscribe(&["z*", "y*"]).await?;
+    connection.unsubscribe(&["b", "c"]).await?;
+    let mut confirmed = Vec::new();
+    while let Ok(push) = pushes.try_recv() {
+        confirmed.push(redis::from_redis_value::<String>(push.data[0].clone()).unwrap());
+    }
+    assert_eq!(confirmed, ["c", "a", "b", "z*", "y*", "b", "c"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn to_subscribe_to_nothing_is_refused_as_by_a_server() -> RedisResult<()> {
+    let Some((servers, client)) = pool(2) else { return Ok(()) };
+    let nothing: [&str; 0] = [];
+    let theirs = redis::Client::open(servers[0].url())?;
+    let mut theirs = theirs.get_async_pubsub().await?;
+    let channels = theirs.subscribe(&nothing).await.unwrap_err();
+    let patterns = theirs.psubscribe(&nothing).await.unwrap_err();
+
+    let mut shared = client.get_multiplexed_async_connection().await?;
+    assert_eq!(shared.subscribe(&nothing).await.unwrap_err(), channels);
+    assert_eq!(shared.psubscribe(&nothing).await.unwrap_err(), patterns);
+    let mut listening = client.get_async_pubsub().await?;
+    assert_eq!(listening.subscribe(&nothing).await.unwrap_err(), channels);
+    assert_eq!(listening.psubscribe(&nothing).await.unwrap_err(), patterns);
+    let mut connection = client.get_connection()?;
+    let mut blocking = connection.as_pubsub();
+    assert_eq!(blocking.subscribe(&nothing).unwrap_err(), channels);
+    assert_eq!(blocking.psubscribe(&nothing).unwrap_err(), patterns);
+    Ok(())
+}

@@ -223,12 +223,11 @@ async fn nothing_is_said_for_nothing() {
     let Some(pool) = Pool::start(2) else { return };
     let mut pubsub = pool.client.get_async_pubsub().await.unwrap();
     let none: &[&str] = &[];
-    let outcomes: [RedisResult<()>; 4] = [
-        done(pubsub.subscribe(none)).await,
-        done(pubsub.psubscribe(none)).await,
-        done(pubsub.unsubscribe("never subscribed")).await,
-        done(pubsub.punsubscribe(none)).await,
-    ];
+    // A server would refuse these.
+    assert!(done(pubsub.subscribe(none)).await.is_err());
+    assert!(done(pubsub.psubscribe(none)).await.is_err());
+    let outcomes: [RedisResult<()>; 2] =
+        [done(pubsub.unsubscribe("never subscribed")).await, done(pubsub.punsubscribe(none)).await];
     assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
     for server in 0..2 {
         assert_eq!(pool.calls(server, "subscribe") + pool.calls(server, "unsubscribe"), 0);

@@ -1,34 +1,40 @@
 //! What redis-rs's own tests take for its crate `test_macros`, which is not published.
 //!
-//! `#[async_test]` makes tests of an async function: without an argument one for each runtime, with one, a connection,
-//! one for each runtime and each kind of connection. It has the names `support` and `TestContext` from those tests.
+//! `#[async_test]` makes tests of an async function: without an argument one for each runtime; with a connection, one
+//! for each runtime and each kind of connection; with a `bool`, one for each runtime and both values. It has the names
+//! `support` and `TestContext` from those tests.
 
 use std::str::FromStr;
 
 use proc_macro::TokenStream;
 use proc_macro::TokenTree;
 
-/// Module's name, its features, runtime, how to connect.
-const CASES: [(&str, &str, &str, &str); 3] = [
-    (
-        "tokio_multiplexed",
-        r#"feature = "tokio-comp""#,
-        "Tokio",
-        "client.get_multiplexed_async_connection()",
-    ),
-    (
-        "tokio_manager",
-        r#"all(feature = "tokio-comp", feature = "connection-manager")"#,
-        "Tokio",
-        "client.get_connection_manager()",
-    ),
-    (
-        "smol_multiplexed",
-        r#"feature = "smol-comp""#,
-        "Smol",
-        "client.get_multiplexed_async_connection()",
-    ),
+/// Name, its feature, as those tests call it.
+const RUNTIMES: [(&str, &str, &str); 2] =
+    [("tokio", "tokio-comp", "Tokio"), ("smol", "smol-comp", "Smol")];
+
+/// Name, its feature, how to connect.
+const CONNECTIONS: [(&str, &str, &str); 2] = [
+    ("multiplexed", "aio", "get_multiplexed_async_connection"),
+    ("manager", "connection-manager", "get_connection_manager"),
 ];
+
+/// One argument for the function: what the test's name says of it, the feature it needs, the code.
+fn arguments(declared: &str) -> Vec<(String, &'static str, String)> {
+    if declared.is_empty() {
+        vec![(String::new(), "aio", String::new())]
+    } else if declared.ends_with("bool") {
+        let argument = |value: bool| (format!("_{value}"), "aio", value.to_string());
+        vec![argument(false), argument(true)]
+    } else {
+        let argument = |(name, feature, call)| {
+            let code =
+                format!("{{ context = TestContext::new(); context.client.{call}().await.unwrap() }}");
+            (format!("_{name}"), feature, code)
+        };
+        CONNECTIONS.map(argument).into()
+    }
+}
 
 #[proc_macro_attribute]
 pub fn async_test(_: TokenStream, function: TokenStream) -> TokenStream {
@@ -36,31 +42,28 @@ pub fn async_test(_: TokenStream, function: TokenStream) -> TokenStream {
     let place =
         tokens.iter().position(|token| token.to_string() == "fn").expect("it is a function");
     let name = tokens[place + 1].to_string();
-    let TokenTree::Group(arguments) = &tokens[place + 2] else {
+    let TokenTree::Group(declared) = &tokens[place + 2] else {
         panic!("arguments follow the name");
     };
-    let connects = !arguments.stream().is_empty();
-    let tests: String = CASES
-        .iter()
-        .filter(|(case, ..)| connects || *case != "tokio_manager")
-        .map(|(case, features, runtime, connection)| {
-            let case = if connects { case } else { case.split('_').next().unwrap_or_default() };
-            let call = if connects {
-                format!(
-                    "let context = crate::support::TestContext::new(); \
-                     {name}(context.{connection}.await.unwrap()).await;"
-                )
-            } else {
-                format!("{name}().await;")
-            };
-            format!(
-                "#[cfg({features})] #[test] fn {case}() {{ \
-                     crate::support::block_on_all(async {{ {call} }}, \
-                     crate::support::RuntimeType::{runtime}) \
+    let mut tests = String::new();
+    for (runtime, runtime_feature, variant) in RUNTIMES {
+        for (suffix, feature, argument) in arguments(&declared.stream().to_string()) {
+            tests += &format!(
+                "#[cfg(all(feature = {runtime_feature:?}, feature = {feature:?}))]
+                 #[test]
+                 fn {runtime}{suffix}() {{
+                     let test = async {{
+                         #[allow(unused)]
+                         use crate::support::TestContext;
+                         #[allow(unused)]
+                         let context: TestContext;
+                         {name}({argument}).await;
+                     }};
+                     crate::support::block_on_all(test, crate::support::RuntimeType::{variant})
                  }}"
-            )
-        })
-        .collect();
+            );
+        }
+    }
     let module = format!("mod {name} {{ use super::*; {function} {tests} }}");
     TokenStream::from_str(&module).expect("it is what was there, in a module")
 }

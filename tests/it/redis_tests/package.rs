@@ -1,11 +1,10 @@
 //! The package of redis-rs's own tests: their sources stay where they are, in the registry's copy.
 
-use std::fs;
-use std::fs::File;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 use std::process::Stdio;
+use std::sync::Mutex;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -14,13 +13,13 @@ use serde_json::Value;
 use crate::support::cargo;
 
 /// The files of tests that are run. src/guide/redis_tests.md says why not the others.
-///
-/// For the asynchronous ones feature `aio` has to be there too, and then the other files need all of the asynchronous
-/// client to compile.
-pub(super) const FILES: [&str; 9] = [
+pub(super) const FILES: [&str; 12] = [
     "test_acl",
+    "test_async",
     "test_basic",
     "test_bignum",
+    "test_cache",
+    "test_credentials_provider_failures",
     "test_digest_utils",
     "test_geospatial",
     "test_script",
@@ -29,12 +28,26 @@ pub(super) const FILES: [&str; 9] = [
     "test_types",
 ];
 
-/// How long the tests of a file may take. One that hangs is ended then.
-const LIMIT: Duration = Duration::from_secs(120);
+/// How long a test may take. One that hangs is ended then.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// How many tests are run at the same time. They mostly wait.
+const AT_ONCE: usize = 4;
 
 /// Features of ours that have the names which the tests ask for.
-const FEATURES: [&str; 7] =
-    ["acl", "geospatial", "num-bigint", "r2d2", "script", "streams", "vector-sets"];
+const FEATURES: [&str; 11] = [
+    "acl",
+    "cache-aio",
+    "connection-manager",
+    "geospatial",
+    "num-bigint",
+    "r2d2",
+    "script",
+    "streams",
+    "token-based-authentication",
+    "tokio-comp",
+    "vector-sets",
+];
 
 /// What the tests use, as in redis-rs's own manifest. `redis-test` starts their servers.
 const DEPENDENCIES: &str = r#"
@@ -42,16 +55,18 @@ anyhow = "1"
 assert_approx_eq = "1.0"
 assert_matches = "1.5"
 async-trait = "0.1"
+bytes = "1"
 env_logger = "0.11"
 fnv = "1"
 futures = "0.3"
 futures-channel = "0.3"
 futures-time = "3"
 futures-util = "0.3"
+log = "0.4"
 num-bigint = "0.5"
 r2d2 = "0.8"
 rand = "0.10"
-redis-test = "1.0.4"
+redis-test = { version = "1.0.4", features = ["aio"] }
 rstest = "0.26"
 serde_json = "1"
 tempfile = "3"
@@ -136,8 +151,8 @@ fn macros_manifest() -> String {
 }
 
 fn manifest(sources: &Path) -> String {
-    let features: String =
-        FEATURES.iter().map(|name| format!("{name} = [\"redis/{name}\"]\n")).collect();
+    let feature = |name: &&str| format!("{name} = [\"redis/{name}\"]\n");
+    let features: String = FEATURES.iter().map(feature).collect();
     let tests: String = FILES
         .iter()
         .map(|name| {
@@ -147,7 +162,9 @@ fn manifest(sources: &Path) -> String {
         .collect();
     format!(
         "[package]\nname = \"redis-tests\"\nedition = \"2024\"\n\n[workspace]\n\n\
-         [lib]\ndoctest = false\n\n[lints.rust]\nunexpected_cfgs = \"allow\"\n\n[features]\ndefault = {FEATURES:?}\n{features}\n\
+         [lib]\ndoctest = false\n\n[lints.rust]\nunexpected_cfgs = \"allow\"\n\n\
+         [features]\ndefault = [\"aio\", \"all\"]\nall = {FEATURES:?}\n\
+         # Redis-rs's own for both runtimes. Ours has no feature of this name.\naio = []\n{features}\n\
          [dependencies]\nredis = {{ package = \"redis-shim\", path = \"../redis-shim\" }}\n\
          test_macros = {{ package = \"test-macros\", path = \"../test-macros\" }}\n{DEPENDENCIES}{tests}"
     )
@@ -164,35 +181,60 @@ pub(super) struct Setting {
 }
 
 /// Runs the tests of a program, `skipped` aside: their names, and whether they passed.
+///
+/// Each is a process of its own: a panic in one test of `block_on_all` fails all that run in its process.
 pub(super) fn run(program: &Path, setting: Setting, skipped: &[&str]) -> Vec<(String, bool)> {
+    let tests = Mutex::new(names(program).into_iter());
+    let results = Mutex::new(Vec::new());
+    let work = || {
+        loop {
+            let next = tests.lock().unwrap().next();
+            let Some(test) = next else { return };
+            if !skipped.contains(&test.as_str()) {
+                let passed = passes(program, &test, setting);
+                results.lock().unwrap().push((test, passed));
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(work);
+        }
+    });
+    results.into_inner().unwrap()
+}
+
+/// The tests of a program, but for those that redis-rs ignores too.
+fn names(program: &Path) -> Vec<String> {
+    let mut names = listed(program, &[]);
+    assert!(!names.is_empty(), "{program:?} has tests");
+    let ignored = listed(program, &["--ignored"]);
+    names.retain(|name| !ignored.contains(name));
+    names
+}
+
+fn listed(program: &Path, which: &[&str]) -> Vec<String> {
+    let mut command = Command::new(program);
+    let output = command.args(["--list", "--format", "terse"]).args(which).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect()
+}
+
+/// Whether `test` passes, in time.
+pub(super) fn passes(program: &Path, test: &str, setting: Setting) -> bool {
     let mut command = Command::new(program);
     command.env("NODES", setting.nodes.to_string()).env("PROTOCOL", setting.protocol);
-    command.arg("--exact").stdin(Stdio::null());
-    for test in skipped {
-        command.args(["--skip", test]);
-    }
-    let log = program.with_extension(format!("{}.log", setting.name));
-    command.stdout(File::create(&log).unwrap()).stderr(Stdio::null());
+    command.args(["--exact", test]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().unwrap();
     let start = Instant::now();
-    while child.try_wait().unwrap().is_none() {
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.success();
+        }
         if start.elapsed() > LIMIT {
             let _ = child.kill();
         }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let printed = fs::read_to_string(&log).unwrap();
-    assert!(printed.contains("test result: "), "{program:?} has not come to its end: {printed}");
-    printed.lines().filter_map(result).collect()
-}
-
-/// Of a line such as `test basic::test_args ... ok`.
-fn result(line: &str) -> Option<(String, bool)> {
-    let (name, result) = line.strip_prefix("test ")?.split_once(" ... ")?;
-    let name = name.trim_end_matches(" - should panic").to_owned();
-    match result {
-        "ok" => Some((name, true)),
-        "FAILED" => Some((name, false)),
-        _ => None,
+        std::thread::sleep(Duration::from_millis(5));
     }
 }

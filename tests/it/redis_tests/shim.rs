@@ -68,6 +68,109 @@ impl DerefMut for Client {
     }
 }
 
+impl Client {
+    pub async fn get_connection_manager(&self) -> RedisResult<aio::ConnectionManager> {
+        let config = aio::ConnectionManagerConfig::new();
+        self.get_connection_manager_with_config(config).await
+    }
+
+    pub async fn get_connection_manager_with_config(
+        &self,
+        config: aio::ConnectionManagerConfig,
+    ) -> RedisResult<aio::ConnectionManager> {
+        aio::ConnectionManager::new_with_config(self.clone(), config).await
+    }
+
+    pub fn get_connection_manager_lazy(
+        &self,
+        config: aio::ConnectionManagerConfig,
+    ) -> RedisResult<aio::ConnectionManager> {
+        let manager = self.client.get_connection_manager_lazy(config)?;
+        Ok(aio::ConnectionManager { manager, _client: self.clone() })
+    }
+}
+
+/// The module of this name, with a manager that takes the client from above.
+pub mod aio {
+    use super::Client;
+    use super::Cmd;
+    use super::Deref;
+    use super::DerefMut;
+    use super::Pipeline;
+    use super::RedisFuture;
+    use super::RedisResult;
+    use super::ToRedisArgs;
+    use super::Value;
+
+    pub use shardwright::aio::*;
+
+    /// It outlives its client in those tests: the further nodes must too.
+    #[derive(Clone, Debug)]
+    pub struct ConnectionManager {
+        pub(super) manager: shardwright::aio::ConnectionManager,
+        pub(super) _client: Client,
+    }
+
+    impl ConnectionManager {
+        pub async fn new_with_config(
+            client: Client,
+            config: ConnectionManagerConfig,
+        ) -> RedisResult<Self> {
+            let manager = client.client.get_connection_manager_with_config(config).await?;
+            Ok(Self { manager, _client: client })
+        }
+
+        pub async fn subscribe(&mut self, names: impl ToRedisArgs) -> RedisResult<()> {
+            self.manager.subscribe(names).await
+        }
+
+        pub async fn psubscribe(&mut self, names: impl ToRedisArgs) -> RedisResult<()> {
+            self.manager.psubscribe(names).await
+        }
+
+        pub async fn unsubscribe(&mut self, names: impl ToRedisArgs) -> RedisResult<()> {
+            self.manager.unsubscribe(names).await
+        }
+
+        pub async fn punsubscribe(&mut self, names: impl ToRedisArgs) -> RedisResult<()> {
+            self.manager.punsubscribe(names).await
+        }
+    }
+
+    impl Deref for ConnectionManager {
+        type Target = shardwright::aio::ConnectionManager;
+
+        fn deref(&self) -> &Self::Target {
+            &self.manager
+        }
+    }
+
+    impl DerefMut for ConnectionManager {
+        fn deref_mut(&mut self) -> &mut Self::Target {
+            &mut self.manager
+        }
+    }
+
+    impl ConnectionLike for ConnectionManager {
+        fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
+            self.manager.req_packed_command(command)
+        }
+
+        fn req_packed_commands<'a>(
+            &'a mut self,
+            pipeline: &'a Pipeline,
+            offset: usize,
+            count: usize,
+        ) -> RedisFuture<'a, Vec<Value>> {
+            self.manager.req_packed_commands(pipeline, offset, count)
+        }
+
+        fn get_db(&self) -> i64 {
+            self.manager.get_db()
+        }
+    }
+}
+
 impl r2d2::ManageConnection for Client {
     type Connection = ShardedConnection;
     type Error = RedisError;

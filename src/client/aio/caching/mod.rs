@@ -8,6 +8,9 @@ use super::config::AsyncConnectionConfig;
 
 impl AsyncConnectionConfig {
     /// Caches replies on the client's side, for each connection as many as `config` says. It needs RESP3.
+    ///
+    /// A command whose keys are on several nodes is cached as the mode has it: what the command itself was told
+    /// (`CommandCacheConfig`) redis-rs shows nobody.
     pub fn set_cache_config(self, config: CacheConfig) -> Self {
         self.with(|redis| redis.set_cache_config(config))
     }

@@ -24,6 +24,7 @@ use crate::client::failure::Phase;
 use crate::client::failure::failure_of;
 use crate::client::failure::incident;
 use crate::client::pubsub::Kind;
+use crate::client::pubsub::look_at_names;
 use crate::client::shared::Shared;
 use crate::client::wire::WireError;
 
@@ -46,7 +47,8 @@ impl ShardedPubSubSink {
     /// before it does, or if a channel's node is ejected and keeps its keys. In all these cases the
     /// channel stays subscribed: it is listened to as soon as its node can be.
     ///
-    /// If a node does not permit a channel (`-NOPERM`): it is not tried again, the others are listened to.
+    /// If a node does not permit a channel (`-NOPERM`): it is not tried again, the others are listened to. If
+    /// no channel is named.
     pub async fn subscribe(&mut self, channel_name: impl ToRedisArgs) -> RedisResult<()> {
         self.listen(Kind::Channel, channel_name.to_redis_args()).await
     }
@@ -104,6 +106,7 @@ impl ShardedPubSubSink {
     }
 
     async fn listen(&self, kind: Kind, names: Vec<Vec<u8>>) -> RedisResult<()> {
+        look_at_names(kind, &names)?;
         let deadline = self.deadline();
         loop {
             let names = names.clone();
