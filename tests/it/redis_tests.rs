@@ -25,6 +25,7 @@ fn compare(setting: Setting) {
             if !has_passed && left_out.reason(&file, &test).is_none() {
                 // Many of those tests time themselves in milliseconds: again, and alone.
                 has_passed = package::passes(&program, &test, setting);
+                println!("{file} {test} failed at first; again and alone it passed: {has_passed}");
             }
             passed += usize::from(has_passed);
             match (has_passed, left_out.reason(&file, &test)) {
