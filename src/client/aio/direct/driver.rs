@@ -43,6 +43,10 @@ pub(super) struct Driver {
     last_used: Instant,
 }
 
+/// How many replies are handed out before those who got them run and the next requests are written: the node
+/// is to work on those while the rest is handed out.
+const REPLIES_A_TURN: usize = 64;
+
 /// A connection that rested longer is looked at before it is used, as the synchronous client's are.
 const RESTED: Duration = Duration::from_millis(1);
 
@@ -111,7 +115,7 @@ impl Driver {
         let rested = self.flying.is_empty() && now.duration_since(self.last_used) > RESTED;
         self.last_used = now;
         if rested && self.socket.get_mut().try_receive()? > 0 {
-            self.hand_out()?;
+            self.hand_out(REPLIES_A_TURN)?;
         }
         Ok(())
     }
@@ -146,9 +150,13 @@ impl Driver {
     }
 
     fn read(&mut self, context: &mut Context<'_>) -> Result<(), WireError> {
-        let mut received = 0;
+        let (mut received, mut handed) = (0, 0);
         loop {
-            self.hand_out()?;
+            handed += self.hand_out(REPLIES_A_TURN - handed)?;
+            if handed == REPLIES_A_TURN {
+                context.waker().wake_by_ref();
+                return Ok(());
+            }
             let Poll::Ready(guard) = self.socket.poll_read_ready_mut(context) else {
                 return Ok(());
             };
@@ -171,10 +179,13 @@ impl Driver {
         }
     }
 
-    /// Hands out the replies that have arrived.
-    fn hand_out(&mut self) -> Result<(), WireError> {
+    /// Hands out the replies that have arrived, but no more than `most`. Says how many.
+    fn hand_out(&mut self, most: usize) -> Result<usize, WireError> {
         let direct = self.socket.get_mut();
-        while let Some((reply, _)) = direct.next_reply(&mut |_push| {})? {
+        let mut handed = 0;
+        while handed < most {
+            let Some((reply, _)) = direct.next_reply(&mut |_push| {})? else { break };
+            handed += 1;
             // A reply that nobody is owed was an error already.
             match self.flying.front_mut().map(|entry| entry.take(reply)) {
                 Some(Taken::Some) | None => {}
@@ -186,7 +197,7 @@ impl Driver {
                 }
             }
         }
-        Ok(())
+        Ok(handed)
     }
 
     /// Tells everybody that nothing comes any more.
