@@ -163,6 +163,16 @@ fn a_runtime_that_nobody_drives_holds_nobody_up() {
     drop(resting);
 }
 
+#[test]
+fn a_connection_is_used_outside_of_its_runtime_too() {
+    let Some((_servers, builder)) = pool(1) else { return };
+    let client = builder.build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let mut connection = runtime.block_on(client.get_multiplexed_async_connection()).unwrap();
+    let () = smol::block_on(connection.set("key", 1)).unwrap();
+    assert_eq!(smol::block_on(connection.get::<_, i64>("key")), Ok(1));
+}
+
 #[tokio::test]
 async fn no_timeout_is_too_long() -> RedisResult<()> {
     let Some((_servers, builder)) = pool(2) else { return Ok(()) };

@@ -116,14 +116,10 @@ impl Pipe {
     }
 
     /// Waits for the answer. The driver keeps the time; but who is on another runtime cannot know whether the
-    /// driver's runs.
+    /// driver's runs. Who is on none has no timer either.
     async fn attend(&self, receiver: oneshot::Receiver<Answer>, limit: Option<Duration>) -> Answer {
-        let is_here = Handle::try_current().is_ok_and(|handle| handle.id() == self.runtime);
-        let answer = if is_here || limit.is_none() {
-            Some(receiver.await)
-        } else {
-            within(limit, receiver).await
-        };
+        let is_elsewhere = Handle::try_current().is_ok_and(|handle| handle.id() != self.runtime);
+        let answer = within(limit.filter(|_| is_elsewhere), receiver).await;
         match answer {
             Some(answer) => answer.unwrap_or_else(|_| Err(LinkError::Wire(gone()))),
             None => Err(LinkError::Wire(WireError::Deadline)),
