@@ -90,6 +90,9 @@ mod config;
 mod topology;
 // Floor 4: one request.
 mod plan;
+// What front ends with sockets share.
+#[cfg(feature = "_net")]
+mod net;
 // Floor 5: the front ends.
 #[cfg(feature = "redis")]
 mod client;

@@ -12,7 +12,6 @@ use super::node_config::NodeConfig;
 use super::options::ConnectMode;
 use super::options::Options;
 use super::options::PartialFailure;
-use super::shared::Listener;
 use crate::command::CommandTable;
 use crate::distribution::Distribution;
 use crate::distribution::DistributionKind;
@@ -22,6 +21,7 @@ use crate::hash::HashFn;
 use crate::hash::HashKind;
 use crate::health::EjectPolicy;
 use crate::key::HashTag;
+use crate::net::Listener;
 use crate::topology::Event;
 use crate::topology::Topology;
 

@@ -1,19 +1,19 @@
 //! Why a node did not answer, for its health and for the caller.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use redis::ErrorKind;
 use redis::RedisError;
 
-use super::clock::Deadline;
-use super::clock::Patience;
 use super::endpoint::Endpoint;
+use super::patience::Patience;
 use super::wire::WireError;
 use crate::error::ShardError;
 use crate::error::ShardErrorKind;
 use crate::health::Incident;
+use crate::net::clock::Deadline;
+use crate::net::is_ours;
 use crate::plan::Split;
 use crate::topology::Member;
 
@@ -55,14 +55,6 @@ impl From<Failure> for RedisError {
 pub(crate) enum Phase {
     Connecting,
     Talking,
-}
-
-/// Whether what failed is this process or its machine: no node is ejected for that.
-fn is_ours(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    const OURS: [Errno; 5] =
-        [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOBUFS, Errno::ADDRNOTAVAIL];
-    error.raw_os_error().is_some_and(|code| OURS.iter().any(|errno| errno.raw_os_error() == code))
 }
 
 /// What it is for the health of the node.
@@ -119,6 +111,8 @@ pub(crate) fn failure_of(
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
 
     #[test]

@@ -5,18 +5,18 @@ use redis::RedisError;
 use redis::RedisResult;
 use redis::Value;
 
-use super::clock;
-use super::clock::Deadline;
-use super::clock::Patience;
 use super::connection::ShardedConnection;
 use super::dispatch::PackedCommand;
 use super::dispatch::commands;
 use super::dispatch::refused;
 use super::failure::Failure;
 use super::partial::Joining;
+use super::patience::Patience;
 use crate::command::CommandRule;
 use crate::command::Gather;
 use crate::command::Waiting;
+use crate::net::clock;
+use crate::net::clock::Deadline;
 use crate::node::NodeId;
 use crate::plan::Part;
 use crate::plan::Plan;
@@ -114,7 +114,8 @@ impl ShardedConnection {
             if let Some(failure) = unopened[fragment].take() {
                 return Err(failure);
             }
-            let sent = self.links.send(node, bytes, 1, until.patience(clock::now()));
+            let patience = Patience::until(until, clock::now());
+            let sent = self.links.send(node, bytes, 1, patience);
             sent.map(|()| self.links.member_of_node(node))
         };
         let members = nodes.into_iter().enumerate().map(send).collect();

@@ -1,5 +1,4 @@
-//! The Redis client: `redis::Client`'s twin over many nodes, and the only room of this crate, besides the
-//! other front ends, that has sockets, threads and a clock.
+//! The Redis client: `redis::Client`'s twin over many nodes.
 //!
 //! ```text
 //!   ShardedClient ── Shared ── SharedTopology      one a client: nodes, health, options, listener
@@ -20,7 +19,6 @@ mod atomic;
 #[cfg(feature = "bb8")]
 mod bb8;
 mod builder;
-mod clock;
 mod connection;
 #[cfg(feature = "deadpool")]
 mod deadpool;
@@ -35,11 +33,11 @@ mod node_config;
 mod node_connection;
 mod options;
 mod partial;
+mod patience;
 mod pipeline;
 mod place;
 #[cfg(feature = "config")]
 mod pool;
-mod probe;
 mod pubsub;
 #[cfg(feature = "r2d2")]
 mod r2d2;
@@ -101,6 +99,7 @@ use crate::distribution::Ring;
 use crate::error::Result;
 use crate::error::ShardError;
 use crate::health::NodeState;
+use crate::net::clock;
 use crate::node::Node;
 use crate::topology::Movement;
 use crate::topology::NodeMetrics;

@@ -7,13 +7,13 @@ use redis::ConnectionLike;
 use redis::RedisResult;
 use redis::Value;
 
-use super::clock::Patience;
 use super::connection::ShardedConnection;
 use super::connection::empty_command;
 use super::dispatch::PackedCommand;
 use super::dispatch::commands;
 use super::dispatch::refused;
 use super::links::Ask;
+use super::patience::Patience;
 use super::transaction::is_end_of_exec;
 use crate::command::Effect;
 use crate::command::FanOut;

@@ -49,12 +49,3 @@ pub(crate) struct Options {
     pub(crate) partial_failure: PartialFailure,
     pub(crate) table: CommandTable,
 }
-
-/// How long a probe may take if nothing else is bounded.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
-
-impl Options {
-    pub(crate) fn probe_timeout(&self) -> Duration {
-        self.connect_timeout.or(self.timeout).unwrap_or(PROBE_TIMEOUT)
-    }
-}

@@ -3,8 +3,6 @@
 use redis::RedisResult;
 use redis::Value;
 
-use super::clock;
-use super::clock::Deadline;
 use super::connection::ShardedConnection;
 use super::connection::empty_command;
 use super::dispatch::Source;
@@ -19,6 +17,8 @@ use super::way::Way;
 use crate::command::CommandTable;
 use crate::command::FanOut;
 use crate::command::Special;
+use crate::net::clock;
+use crate::net::clock::Deadline;
 use crate::node::NodeId;
 use crate::protocol::resp::request;
 

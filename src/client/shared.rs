@@ -1,97 +1,50 @@
-//! What all connections of a client share.
+//! What all connections of a client share, and how one of its nodes is probed.
 
-use std::fmt;
-use std::hash::BuildHasher;
-use std::hash::RandomState;
-use std::panic::AssertUnwindSafe;
-use std::panic::catch_unwind;
-use std::sync::Arc;
+use std::time::Duration;
 
-use super::clock;
+use redis::Value;
+
 use super::endpoint::Endpoint;
 use super::options::Options;
-use super::probe;
-use super::probe::Stop;
-use crate::health::Incident;
-use crate::topology::Event;
-use crate::topology::Member;
-use crate::topology::SharedTopology;
-use crate::topology::Topology;
+use super::session::Session;
+use super::wire::Job;
+use super::wire::exchange;
+use crate::net;
+use crate::net::Probe;
+use crate::net::ProbeLimit;
+use crate::net::clock;
+use crate::net::clock::Deadline;
+use crate::protocol::resp::write_array_header;
+use crate::protocol::resp::write_bulk_string;
 
-/// Who is told of events.
-pub(crate) type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
+pub(crate) type Shared = net::Shared<Endpoint, Options>;
 
-/// The topology, the options, and who is told of events.
-pub(crate) struct Shared {
-    pub(crate) topology: SharedTopology<Endpoint>,
-    pub(crate) options: Options,
-    listener: Option<Listener>,
-    /// Ends the threads that wait to probe.
-    stop: Arc<Stop>,
-}
-
-impl Shared {
-    pub(crate) fn new(
-        topology: Topology,
-        endpoints: Vec<Endpoint>,
-        options: Options,
-        listener: Option<Listener>,
-    ) -> Self {
-        let seed = RandomState::new().hash_one("jitter");
-        Self {
-            topology: SharedTopology::new(topology, endpoints, seed),
-            options,
-            listener,
-            stop: Arc::default(),
-        }
-    }
-
-    /// Notes what became of a request that was sent to `member` in `epoch`.
-    #[inline]
-    pub(crate) fn observe(
-        self: &Arc<Self>,
-        member: &Arc<Member<Endpoint>>,
-        epoch: u64,
-        incident: Incident,
-    ) {
-        if let Some(event) = self.topology.observe(member, epoch, incident, clock::now) {
-            self.react(member, &event);
-        }
-    }
-
-    #[cold]
-    fn react(self: &Arc<Self>, member: &Arc<Member<Endpoint>>, event: &Event) {
-        self.report(event);
-        if matches!(event, Event::Ejected { .. })
-            && probe::spawn(self, member, &self.stop).is_err()
-            && let Some(event) = self.topology.cancel_ejection(member)
-        {
-            // Nobody would ever bring the node back.
-            self.report(&event);
-        }
-    }
-
-    /// Tells the listener. If it panics, that is its own affair: the node still has to be probed, and the
-    /// replies under way have to be read, or they would answer later requests.
-    pub(crate) fn report(&self, event: &Event) {
-        if let Some(listener) = &self.listener {
-            // The panic hook has said what there is to say.
-            let _ = catch_unwind(AssertUnwindSafe(|| listener(event)));
+impl Probe for Endpoint {
+    /// Whether a new connection can be made, greeted and pinged.
+    ///
+    /// A node that is loading its data, or that is a replica without its master, answers and is still of no
+    /// use; any other reply will do, even that this user may not ping.
+    fn answers(&self, limit: Duration) -> bool {
+        let deadline = Deadline::after(clock::now(), Some(limit));
+        let mut ping = Vec::new();
+        write_array_header(&mut ping, 1);
+        write_bulk_string(&mut ping, b"PING");
+        let mut jobs =
+            [Job::connecting(self.info().clone(), Session::default(), deadline, ping, 1)];
+        exchange(&mut jobs, deadline, &mut |_push| {});
+        let [job] = jobs;
+        let (done, _) = job.into_done();
+        match done.replies.first() {
+            Some(Value::ServerError(error)) => {
+                !matches!(error.code(), "LOADING" | "MASTERDOWN" | "BUSY")
+            }
+            reply => reply.is_some(),
         }
     }
 }
 
-impl Drop for Shared {
-    fn drop(&mut self) {
-        self.stop.now();
-    }
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared")
-            .field("topology", self.topology.current().router().topology())
-            .field("options", &self.options)
-            .finish_non_exhaustive()
+impl ProbeLimit for Options {
+    fn probe_limit(&self) -> Duration {
+        self.connect_timeout.or(self.timeout).unwrap_or(net::PROBE_LIMIT)
     }
 }

@@ -14,8 +14,6 @@
 use redis::RedisResult;
 use redis::Value;
 
-use super::clock;
-use super::clock::Deadline;
 use super::connection::ShardedConnection;
 use super::dispatch::Source;
 use super::failure::Failure;
@@ -31,6 +29,8 @@ use crate::command::Special;
 use crate::command::TransactionCommand;
 use crate::error::ShardError;
 use crate::error::ShardErrorKind;
+use crate::net::clock;
+use crate::net::clock::Deadline;
 use crate::node::NodeId;
 use crate::plan::BrokenReply;
 use crate::plan::cross_shard;

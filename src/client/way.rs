@@ -7,12 +7,12 @@ use std::ops::Range;
 use redis::RedisResult;
 use redis::Value;
 
-use super::clock::Patience;
 use super::dispatch::refused;
 use super::failure::Failure;
 use super::options::Options;
 use super::options::PartialFailure;
 use super::partial::Joining;
+use super::patience::Patience;
 use crate::command::CommandRule;
 use crate::command::FanOut;
 use crate::command::LocalReply;

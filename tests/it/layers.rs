@@ -17,6 +17,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("topology", &["error", "node", "key", "hash", "distribution", "health"]),
     ("config", &["error", "node", "key", "hash", "distribution", "health", "topology"]),
     ("plan", &["error", "node", "protocol", "command", "topology"]),
+    ("net", &["error", "node", "health", "topology"]),
     (
         "client",
         &[
@@ -31,6 +32,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "topology",
             "config",
             "plan",
+            "net",
         ],
     ),
     // redis-rs's names for what the client has.
@@ -38,8 +40,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("fuzz", &["node", "protocol", "command", "distribution", "topology", "plan", "client"]),
 ];
 
-/// The modules that do input and output, and one that compares with redis-rs. Every other one is pure.
-const FRONT_ENDS: &[&str] = &["client", "aio", "fuzz"];
+/// The modules that do input and output, what they share, and one that compares with redis-rs. Every other one is pure.
+const FRONT_ENDS: &[&str] = &["net", "client", "aio", "fuzz"];
 const IMPURE: &[&str] = &[
     "std::net",
     "std::thread",

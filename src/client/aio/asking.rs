@@ -12,14 +12,14 @@ use super::failure::request_failure;
 use super::link::Link;
 use super::link::LinkError;
 use super::slot::Slot;
-use crate::client::clock;
-use crate::client::clock::Deadline;
-use crate::client::clock::Patience;
 use crate::client::failure::Failure;
 use crate::client::failure::Phase;
 use crate::client::failure::failure_of;
+use crate::client::patience::Patience;
 use crate::client::wire::WireError;
 use crate::health::Incident;
+use crate::net::clock;
+use crate::net::clock::Deadline;
 use crate::node::NodeId;
 use crate::plan::Part;
 

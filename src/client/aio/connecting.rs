@@ -23,8 +23,6 @@ use super::link::LinkState;
 use super::link::Transport;
 use super::links::SharedLinks;
 use super::runtime::within;
-use crate::client::clock;
-use crate::client::clock::Deadline;
 use crate::client::endpoint::Endpoint;
 use crate::client::failure::Phase;
 use crate::client::failure::failure_of;
@@ -32,6 +30,8 @@ use crate::client::session::Session;
 use crate::client::wire::LIBRARY_NAME;
 use crate::client::wire::LIBRARY_VERSION;
 use crate::client::wire::WireError;
+use crate::net::clock;
+use crate::net::clock::Deadline;
 use crate::protocol::resp::request;
 use crate::topology::Member;
 

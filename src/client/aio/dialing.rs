@@ -14,17 +14,17 @@ use super::connecting::adapted;
 use super::failure::connect_failure;
 use super::link::LinkError;
 use super::runtime::within;
-use crate::client::clock;
-use crate::client::clock::Deadline;
-use crate::client::clock::Patience;
 use crate::client::endpoint::Endpoint;
 use crate::client::failure::Failure;
 use crate::client::failure::Phase;
 use crate::client::failure::failure_of;
 use crate::client::failure::incident;
+use crate::client::patience::Patience;
 use crate::client::session::Session;
 use crate::client::shared::Shared;
 use crate::client::wire::WireError;
+use crate::net::clock;
+use crate::net::clock::Deadline;
 use crate::topology::Member;
 
 /// How often the topology is looked at.

@@ -8,20 +8,20 @@ use redis::ErrorKind;
 use redis::RedisError;
 
 use super::link::LinkError;
-use crate::client::clock;
-use crate::client::clock::Deadline;
-use crate::client::clock::Patience;
 use crate::client::endpoint::Endpoint;
 use crate::client::failure::Failure;
 use crate::client::failure::Phase;
 use crate::client::failure::failure_of;
 use crate::client::failure::incident;
+use crate::client::patience::Patience;
 use crate::client::wire::Refusal;
 use crate::client::wire::WireError;
 use crate::client::wire::without_arguments;
 use crate::error::ShardError;
 use crate::error::ShardErrorKind;
 use crate::health::Incident;
+use crate::net::clock;
+use crate::net::clock::Deadline;
 use crate::topology::Member;
 
 /// Why there is no reply.

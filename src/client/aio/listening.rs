@@ -26,16 +26,16 @@ use super::runtime::sleep;
 use super::runtime::spawn;
 use super::runtime::within;
 use super::slot::Slot;
-use crate::client::clock;
-use crate::client::clock::Deadline;
-use crate::client::clock::Patience;
 use crate::client::failure::Phase;
 use crate::client::failure::failure_of;
+use crate::client::patience::Patience;
 use crate::client::pubsub::Kind;
 use crate::client::pubsub::Subscriptions;
 use crate::client::pubsub::find_nodes;
 use crate::client::pubsub::look_at_names;
 use crate::client::wire::WireError;
+use crate::net::clock;
+use crate::net::clock::Deadline;
 use crate::node::NodeId;
 
 /// The lane whose link listens: every message is to come once.

@@ -10,13 +10,11 @@ use redis::Value;
 use super::ShardedMultiplexedConnection;
 use super::connecting::command_of;
 use super::failure::Unmet;
-use crate::client::clock;
-use crate::client::clock::Deadline;
-use crate::client::clock::Patience;
 use crate::client::connection::empty_command;
 use crate::client::dispatch::Source;
 use crate::client::dispatch::commands;
 use crate::client::dispatch::rule_in;
+use crate::client::patience::Patience;
 use crate::client::special::local_reply;
 use crate::client::way::Incoming;
 use crate::client::way::Planner;
@@ -25,6 +23,8 @@ use crate::client::way::Way;
 use crate::command::CommandTable;
 use crate::command::FanOut;
 use crate::command::Special;
+use crate::net::clock;
+use crate::net::clock::Deadline;
 use crate::node::NodeId;
 
 /// The commands of a pipeline, and where each came from.

@@ -19,14 +19,14 @@ use redis::Value;
 
 use super::ShardedMultiplexedConnection;
 use super::link::Link;
-use crate::client::clock;
-use crate::client::clock::Deadline;
-use crate::client::clock::Patience;
 use crate::client::dispatch::Source;
 use crate::client::dispatch::refused;
 use crate::client::dispatch::rule_in;
+use crate::client::patience::Patience;
 use crate::client::place::Gathering;
 use crate::client::transaction::lost;
+use crate::net::clock;
+use crate::net::clock::Deadline;
 use crate::node::NodeId;
 use crate::plan::cross_shard;
 use crate::plan::one_node;

@@ -10,9 +10,9 @@ use redis::Value;
 
 use super::link::LinkError;
 use super::link::LinkState;
-use crate::client::clock::Deadline;
 use crate::client::session::Session;
 use crate::client::wire::WireError;
+use crate::net::clock::Deadline;
 
 /// There is none.
 pub(super) enum Pipe {}

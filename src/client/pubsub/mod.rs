@@ -27,15 +27,15 @@ pub(crate) use self::subscriptions::Kind;
 pub(crate) use self::subscriptions::Subscriptions;
 pub(crate) use self::subscriptions::find_nodes;
 pub(crate) use self::subscriptions::look_at_names;
-use super::clock;
-use super::clock::Deadline;
 use super::connection::ShardedConnection;
 use super::connection::Timeout;
 use super::session::Session;
 use super::shared::Shared;
-use super::wire::wait;
 use crate::error::ShardError;
 use crate::error::ShardErrorKind;
+use crate::net::clock;
+use crate::net::clock::Deadline;
+use crate::net::wait;
 
 /// What [`redis::PubSub`] is, over several nodes.
 ///

@@ -12,15 +12,12 @@ use redis::Value;
 
 use super::Kind;
 use super::Subscriptions;
-use crate::client::clock::Deadline;
 use crate::client::endpoint::Endpoint;
 use crate::client::failure::Failure;
 use crate::client::failure::Phase;
 use crate::client::failure::failure_of;
 use crate::client::session::Session;
-use crate::client::wire::BYTES_A_TURN;
 use crate::client::wire::Connecting;
-use crate::client::wire::Interest;
 use crate::client::wire::Listening;
 use crate::client::wire::Order;
 use crate::client::wire::OrderWord;
@@ -28,6 +25,9 @@ use crate::client::wire::Progress;
 use crate::client::wire::Said;
 use crate::client::wire::WireError;
 use crate::health::Incident;
+use crate::net::BYTES_A_TURN;
+use crate::net::Interest;
+use crate::net::clock::Deadline;
 use crate::topology::Member;
 
 /// One node, what it is to be listened to for, and how far that has come.

@@ -17,9 +17,9 @@ use redis::RedisResult;
 use redis::Value;
 
 use super::link::WireError;
-use crate::client::clock;
-use crate::client::clock::Deadline;
 use crate::client::session::Session;
+use crate::net::clock;
+use crate::net::clock::Deadline;
 
 /// redis-rs's connection, with our count of replies.
 ///

@@ -9,16 +9,16 @@ use redis::Value;
 
 use super::connecting::Connecting;
 use super::connecting::Progress;
-use super::direct::BYTES_A_TURN;
 use super::direct::Direct;
 use super::link::Link;
 use super::link::Transport;
 use super::link::WireError;
-use super::poll::Interest;
-use super::poll::wait;
-use crate::client::clock;
-use crate::client::clock::Deadline;
 use crate::client::session::Session;
+use crate::net;
+use crate::net::BYTES_A_TURN;
+use crate::net::Interest;
+use crate::net::clock;
+use crate::net::clock::Deadline;
 
 /// The part of an exchange that concerns one node.
 #[derive(Debug)]
@@ -181,27 +181,6 @@ impl Job {
         }
     }
 
-    fn interest(&self) -> Option<Interest<'_>> {
-        match &self.stage {
-            Stage::Connecting(connecting) => Some(connecting.interest()),
-            Stage::Talking(Link { transport: Transport::Direct(direct), .. }) => {
-                Some(if self.sent < self.bytes.len() {
-                    Interest::Both(direct.as_fd())
-                } else {
-                    Interest::Readable(direct.as_fd())
-                })
-            }
-            _ => None,
-        }
-    }
-
-    fn wakes(&self) -> Option<Instant> {
-        match &self.stage {
-            Stage::Connecting(connecting) => connecting.wakes(),
-            _ => None,
-        }
-    }
-
     /// The blocking part of a job whose connection redis-rs holds.
     fn send_through_delegate(&mut self, deadline: Deadline) {
         // redis-rs takes no bytes for a mistake; here they are a connection that is only to be made.
@@ -242,31 +221,41 @@ impl Job {
     }
 }
 
+impl net::Job for Job {
+    fn interest(&self) -> Option<Interest<'_>> {
+        match &self.stage {
+            Stage::Connecting(connecting) => Some(connecting.interest()),
+            Stage::Talking(Link { transport: Transport::Direct(direct), .. }) => {
+                Some(if self.sent < self.bytes.len() {
+                    Interest::Both(direct.as_fd())
+                } else {
+                    Interest::Readable(direct.as_fd())
+                })
+            }
+            _ => None,
+        }
+    }
+
+    fn wakes(&self) -> Option<Instant> {
+        match &self.stage {
+            Stage::Connecting(connecting) => connecting.wakes(),
+            _ => None,
+        }
+    }
+}
+
 /// Carries out `jobs` at the same time, until each of them is answered or has failed, or the deadline has
 /// passed; then those that are not finished have failed, and the replies of the others are kept.
 ///
 /// All nodes are written to before any is waited for, and each connects, writes and reads as its socket
 /// allows: one that hangs delays nobody else.
 pub(crate) fn exchange(jobs: &mut [Job], deadline: Deadline, on_push: &mut dyn FnMut(Value)) {
-    let mut now = clock::now();
-    let mut is_ready = vec![true; jobs.len()];
-    loop {
-        for (job, is_ready) in jobs.iter_mut().zip(&is_ready) {
-            if *is_ready || job.wakes().is_some_and(|at| at <= now) {
-                job.advance(now, on_push);
-                job.send_through_delegate(deadline);
-            }
-        }
-        if jobs.iter().all(|job| job.interest().is_none()) || deadline.has_passed(now) {
-            break;
-        }
-        let wakes = jobs.iter().filter_map(Job::wakes).chain(deadline.at()).min();
-        let limit = wakes.map(|at| at.saturating_duration_since(now));
-        match wait(jobs.iter().map(Job::interest), limit) {
-            Ok(ready) => is_ready = ready,
-            Err(error) => return fail_all(jobs, &error),
-        }
-        now = clock::now();
+    let outcome = net::exchange(jobs, deadline, |job, now| {
+        job.advance(now, on_push);
+        job.send_through_delegate(deadline);
+    });
+    if let Err(error) = outcome {
+        return fail_all(jobs, &error);
     }
     for job in jobs.iter_mut() {
         job.receive_through_delegate(deadline, on_push);
@@ -279,8 +268,6 @@ pub(crate) fn exchange(jobs: &mut [Job], deadline: Deadline, on_push: &mut dyn F
 /// The system refused to wait (too many descriptors, no memory).
 fn fail_all(jobs: &mut [Job], error: &io::Error) {
     for job in jobs.iter_mut().filter(|job| !job.is_over()) {
-        let code = error.raw_os_error();
-        let error = code.map_or_else(|| error.kind().into(), io::Error::from_raw_os_error);
-        job.stage = Stage::Failed(WireError::Io(error));
+        job.stage = Stage::Failed(WireError::Io(net::copy_of(error)));
     }
 }

@@ -9,7 +9,9 @@ use redis::Value;
 
 use super::delegate::Delegate;
 use super::direct::Direct;
-use crate::client::clock::Deadline;
+use crate::net::ChannelError;
+use crate::net::clock::Deadline;
+use crate::net::copy_of;
 use crate::protocol::resp::BrokenFrame;
 
 /// A connection that has shaken hands.
@@ -53,10 +55,7 @@ impl WireError {
     #[cfg_attr(not(feature = "tokio-comp"), allow(dead_code, reason = "tasks share links there"))]
     pub(crate) fn copied(&self) -> Self {
         match self {
-            Self::Io(error) => Self::Io(match error.raw_os_error() {
-                Some(code) => io::Error::from_raw_os_error(code),
-                None => io::Error::new(error.kind(), error.to_string()),
-            }),
+            Self::Io(error) => Self::Io(copy_of(error)),
             Self::Deadline => Self::Deadline,
             Self::Broken(why) => Self::Broken(why.clone()),
             Self::Refused(Refusal { kind, reason }) => {
@@ -69,6 +68,15 @@ impl WireError {
 impl From<io::Error> for WireError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
+    }
+}
+
+impl From<ChannelError> for WireError {
+    fn from(error: ChannelError) -> Self {
+        match error {
+            ChannelError::Io(error) => Self::Io(error),
+            ChannelError::Deadline => Self::Deadline,
+        }
     }
 }
 

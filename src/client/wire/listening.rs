@@ -18,12 +18,12 @@ use redis::ServerError;
 use redis::Value;
 
 use super::delegate::wire_error;
-use super::direct::BYTES_A_TURN;
 use super::direct::Direct;
 use super::link::Link;
 use super::link::Transport;
 use super::link::WireError;
-use super::poll::Interest;
+use crate::net::BYTES_A_TURN;
+use crate::net::Interest;
 use crate::protocol::resp::write_array_header;
 use crate::protocol::resp::write_bulk_string;
 

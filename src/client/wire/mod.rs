@@ -13,7 +13,6 @@
 //! A link that failed in any way is dropped and never used again: an unread reply would answer the next
 //! request.
 
-mod buffer;
 mod connecting;
 mod delegate;
 mod direct;
@@ -21,13 +20,10 @@ mod exchange;
 mod greeting;
 mod link;
 mod listening;
-mod poll;
-mod socket;
 mod value;
 
 pub(crate) use connecting::Connecting;
 pub(crate) use connecting::Progress;
-pub(crate) use direct::BYTES_A_TURN;
 #[cfg(feature = "tokio-comp")]
 pub(crate) use direct::Direct;
 pub(crate) use exchange::Job;
@@ -46,8 +42,6 @@ pub(crate) use listening::Listening;
 pub(crate) use listening::Order;
 pub(crate) use listening::OrderWord;
 pub(crate) use listening::Said;
-pub(crate) use poll::Interest;
-pub(crate) use poll::wait;
 pub(crate) use value::error_value;
 #[cfg(feature = "_fuzz")]
 pub(crate) use value::read as read_reply;

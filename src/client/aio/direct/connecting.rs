@@ -14,13 +14,13 @@ use super::Pipe;
 use crate::client::aio::link::LinkState;
 use crate::client::aio::runtime::sleep;
 use crate::client::aio::runtime::within;
-use crate::client::clock;
-use crate::client::clock::Deadline;
 use crate::client::session::Session;
 use crate::client::wire::Connecting;
-use crate::client::wire::Interest;
 use crate::client::wire::Progress;
 use crate::client::wire::WireError;
+use crate::net::Interest;
+use crate::net::clock;
+use crate::net::clock::Deadline;
 
 /// How often results of other threads are looked for.
 const GLANCE: Duration = Duration::from_millis(2);

@@ -20,9 +20,9 @@ use super::queue::Taken;
 use super::queue::earlier;
 use crate::client::aio::link::LinkError;
 use crate::client::aio::link::LinkState;
-use crate::client::wire::BYTES_A_TURN;
 use crate::client::wire::Direct;
 use crate::client::wire::WireError;
+use crate::net::BYTES_A_TURN;
 
 /// Writes what is in the queue, and hands out the replies.
 pub(super) struct Driver {

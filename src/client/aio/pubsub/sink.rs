@@ -17,16 +17,16 @@ use super::driver::Awaited;
 use super::driver::Request;
 use crate::client::aio::dialing::disconnected;
 use crate::client::aio::runtime::within;
-use crate::client::clock;
-use crate::client::clock::Deadline;
-use crate::client::clock::Patience;
 use crate::client::failure::Phase;
 use crate::client::failure::failure_of;
 use crate::client::failure::incident;
+use crate::client::patience::Patience;
 use crate::client::pubsub::Kind;
 use crate::client::pubsub::look_at_names;
 use crate::client::shared::Shared;
 use crate::client::wire::WireError;
+use crate::net::clock;
+use crate::net::clock::Deadline;
 
 /// The half of a [`ShardedAsyncPubSub`](super::ShardedAsyncPubSub) that subscribes and unsubscribes.
 ///

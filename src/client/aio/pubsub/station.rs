@@ -27,7 +27,6 @@ use crate::client::aio::dialing::disconnected;
 use crate::client::aio::dialing::lose;
 use crate::client::aio::failure::wire_error;
 use crate::client::aio::runtime::sleep;
-use crate::client::clock::Deadline;
 use crate::client::endpoint::Endpoint;
 use crate::client::failure::Phase;
 use crate::client::failure::failure_of;
@@ -36,6 +35,7 @@ use crate::client::pubsub::Subscriptions;
 use crate::client::shared::Shared;
 use crate::client::wire::WireError;
 use crate::health::Incident;
+use crate::net::clock::Deadline;
 use crate::topology::Member;
 
 /// Who waits for the node's word.

@@ -7,11 +7,11 @@ use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::time::Duration;
 
-use redis::io::tcp::TcpSettings;
 use rustix::net::RecvFlags;
 use rustix::net::SendFlags;
 use socket2::Domain;
 use socket2::SockAddr;
+use socket2::TcpKeepalive;
 use socket2::Type;
 
 /// A write to a closed socket is an error and not a signal. Apple's systems know this as an option of the
@@ -21,9 +21,25 @@ const SEND: SendFlags = SendFlags::NOSIGNAL;
 #[cfg(target_vendor = "apple")]
 const SEND: SendFlags = SendFlags::empty();
 
+/// What a TCP socket is told.
+#[derive(Clone, Debug)]
+pub(crate) struct TcpOptions {
+    pub(crate) is_nodelay: bool,
+    pub(crate) keepalive: Option<TcpKeepalive>,
+    /// How long what was sent may go without an acknowledgement, on systems that know this.
+    pub(crate) user_timeout: Option<Duration>,
+}
+
+impl Default for TcpOptions {
+    /// Every request is one write here, so waiting for more gains nothing.
+    fn default() -> Self {
+        Self { is_nodelay: true, keepalive: None, user_timeout: None }
+    }
+}
+
 /// A connected socket, or one that is about to be.
 #[derive(Debug)]
-pub(super) struct Socket {
+pub(crate) struct Socket {
     inner: socket2::Socket,
 }
 
@@ -33,20 +49,19 @@ const SHORTEST: Duration = Duration::from_millis(1);
 impl Socket {
     /// Begins to connect to an address; [`finish_connecting`](Self::finish_connecting) when the socket
     /// is writable.
-    pub(super) fn dial_tcp(address: SocketAddr, settings: &TcpSettings) -> io::Result<Self> {
+    pub(crate) fn dial_tcp(address: SocketAddr, options: &TcpOptions) -> io::Result<Self> {
         let socket = Self::dial(Domain::for_address(address), &address.into())?;
-        // Off in redis-rs 1.x; every request is one write here, so waiting for more gains nothing.
-        socket.inner.set_tcp_nodelay(true)?;
-        if let Some(keepalive) = settings.keepalive() {
+        socket.inner.set_tcp_nodelay(options.is_nodelay)?;
+        if let Some(keepalive) = &options.keepalive {
             socket.inner.set_tcp_keepalive(keepalive)?;
         }
         #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
-        socket.inner.set_tcp_user_timeout(settings.user_timeout())?;
+        socket.inner.set_tcp_user_timeout(options.user_timeout)?;
         Ok(socket)
     }
 
     /// Begins to connect to the unix socket at `path`.
-    pub(super) fn dial_unix(path: &Path) -> io::Result<Self> {
+    pub(crate) fn dial_unix(path: &Path) -> io::Result<Self> {
         Self::dial(Domain::UNIX, &SockAddr::unix(path)?)
     }
 
@@ -62,7 +77,7 @@ impl Socket {
     }
 
     /// Says whether the attempt to connect that made the socket writable succeeded.
-    pub(super) fn finish_connecting(&self) -> io::Result<()> {
+    pub(crate) fn finish_connecting(&self) -> io::Result<()> {
         match self.inner.take_error()? {
             Some(error) => Err(error),
             None if self.is_its_own_peer() => Err(io::Error::new(
@@ -82,12 +97,12 @@ impl Socket {
     }
 
     /// Bounds each read that blocks.
-    pub(super) fn set_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+    pub(crate) fn set_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         self.inner.set_read_timeout(timeout.map(|timeout| timeout.max(SHORTEST)))
     }
 
     /// Writes as much as goes without waiting; none if nothing does.
-    pub(super) fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
+    pub(crate) fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
         loop {
             match rustix::net::send(self, bytes, SEND | SendFlags::DONTWAIT) {
                 Err(rustix::io::Errno::INTR) => {}
@@ -98,7 +113,7 @@ impl Socket {
     }
 
     /// The next byte that has arrived, left where it is; an error of kind `WouldBlock` if none has.
-    pub(super) fn peek(&self) -> io::Result<Option<u8>> {
+    pub(crate) fn peek(&self) -> io::Result<Option<u8>> {
         let mut byte = [0];
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
         match rustix::net::recv(self, &mut byte, flags) {
@@ -120,6 +135,14 @@ fn is_in_progress(error: &io::Error) -> bool {
     code == Some(rustix::io::Errno::INPROGRESS.raw_os_error())
 }
 
+/// Whether what failed is this process or its machine: no node is ejected for that.
+pub(crate) fn is_ours(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    const OURS: [Errno; 5] =
+        [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOBUFS, Errno::ADDRNOTAVAIL];
+    error.raw_os_error().is_some_and(|code| OURS.iter().any(|errno| errno.raw_os_error() == code))
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
@@ -137,8 +160,8 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
 
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let settings = TcpSettings::default();
-        let socket = Socket::dial_tcp(listener.local_addr().unwrap(), &settings).unwrap();
+        let options = TcpOptions::default();
+        let socket = Socket::dial_tcp(listener.local_addr().unwrap(), &options).unwrap();
         let _accepted = listener.accept().unwrap();
         socket.finish_connecting().unwrap();
     }

@@ -1,11 +1,9 @@
-//! The clock, deadlines on it, and how long a request may take.
+//! The clock, and deadlines on it.
 
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::command::Waiting;
-
-/// Reads the clock. All of this room reads it here.
+/// Reads the clock. All of the library reads it here.
 #[expect(clippy::disallowed_methods, reason = "the front end is where time enters")]
 #[inline]
 pub(crate) fn now() -> Instant {
@@ -52,34 +50,7 @@ impl Deadline {
         self.at.map(|at| at.saturating_duration_since(now))
     }
 
-    /// The patience that is left, with a node that answers at once.
-    pub(crate) fn patience(self, now: Instant) -> Patience {
-        Patience { limit: self.left(now), is_blocking: false }
-    }
-
     pub(crate) fn has_passed(self, now: Instant) -> bool {
         self.at.is_some_and(|at| at <= now)
-    }
-}
-
-/// How long a request may take.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
-    pub(crate) limit: Option<Duration>,
-    /// The server itself may wait: running out of time says nothing about the node.
-    pub(crate) is_blocking: bool,
-}
-
-impl Patience {
-    /// What is asked may wait on the server besides: that time comes on top of ours.
-    pub(crate) fn and_waiting(self, waiting: Waiting) -> Self {
-        match waiting {
-            Waiting::None => self,
-            Waiting::ForEver => Self { limit: None, is_blocking: true },
-            Waiting::For(time) => {
-                let limit = self.limit.map(|limit| limit.saturating_add(time));
-                Self { limit, is_blocking: true }
-            }
-        }
     }
 }

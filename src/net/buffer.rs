@@ -18,7 +18,7 @@ const ALIGNMENT: usize = 64;
 
 /// Bytes that arrived, in one piece.
 #[derive(Debug, Default)]
-pub(super) struct Buffer {
+pub(crate) struct Buffer {
     /// Padding up to the alignment, bytes that were taken, bytes that were not.
     bytes: Vec<u8>,
     start: usize,
@@ -26,22 +26,22 @@ pub(super) struct Buffer {
 
 impl Buffer {
     /// The bytes that were not taken.
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes[self.start..]
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.start == self.bytes.len()
     }
 
     /// Whether more could be read without making room.
-    #[cfg(feature = "tokio-comp")]
-    pub(super) fn has_room(&self) -> bool {
+    #[cfg_attr(not(feature = "tokio-comp"), allow(dead_code, reason = "readiness needs it"))]
+    pub(crate) fn has_room(&self) -> bool {
         self.bytes.len() < self.bytes.capacity()
     }
 
     /// Takes the first `count` bytes away.
-    pub(super) fn take(&mut self, count: usize) {
+    pub(crate) fn take(&mut self, count: usize) {
         self.start += count;
         debug_assert!(self.start <= self.bytes.len(), "no more is taken than is there");
         if self.is_empty() {
@@ -55,7 +55,7 @@ impl Buffer {
 
     /// Makes room for `count` more bytes, and at least for a usual reply; but for no more at once than
     /// [`TRUSTED`], or as many as are there: whoever announces 4 GiB must send them first.
-    pub(super) fn reserve(&mut self, count: usize) {
+    pub(crate) fn reserve(&mut self, count: usize) {
         let spare = self.bytes.capacity() - self.bytes.len();
         if spare >= if count > TRUSTED { USUAL } else { count.max(1) } {
             return;
@@ -74,7 +74,7 @@ impl Buffer {
     }
 
     /// Reads what there is, once, into the room there is. Returns the number of bytes; 0 is the end.
-    pub(super) fn receive(&mut self, socket: impl AsFd, flags: RecvFlags) -> io::Result<usize> {
+    pub(crate) fn receive(&mut self, socket: impl AsFd, flags: RecvFlags) -> io::Result<usize> {
         let (_, count) = rustix::net::recv(&socket, spare_capacity(&mut self.bytes), flags)?;
         Ok(count)
     }

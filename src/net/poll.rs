@@ -71,7 +71,7 @@ pub(crate) fn wait<'a>(
 const LONGEST: Timespec = Timespec { tv_sec: 1 << 30, tv_nsec: 0 };
 
 /// Whether `socket` has room to write, or an attempt to connect has ended, without waiting.
-pub(super) fn is_writable(socket: impl AsFd) -> io::Result<bool> {
+pub(crate) fn is_writable(socket: impl AsFd) -> io::Result<bool> {
     let mut descriptors = [PollFd::new(&socket, PollFlags::OUT)];
     loop {
         match rustix::event::poll(&mut descriptors, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {

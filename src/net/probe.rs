@@ -9,19 +9,24 @@ use std::time::Instant;
 
 use parking_lot::Condvar;
 use parking_lot::Mutex;
-use redis::ConnectionInfo;
-use redis::Value;
 
 use super::clock;
-use super::clock::Deadline;
-use super::endpoint::Endpoint;
-use super::session::Session;
 use super::shared::Shared;
-use super::wire::Job;
-use super::wire::exchange;
-use crate::protocol::resp::write_array_header;
-use crate::protocol::resp::write_bulk_string;
 use crate::topology::Member;
+
+/// How a node is asked whether it is back.
+pub(crate) trait Probe: PartialEq + Send + Sync + 'static {
+    /// Whether a new connection to it can be made, and what is asked first is answered, within `limit`.
+    fn answers(&self, limit: Duration) -> bool;
+}
+
+/// How long that may take.
+pub(crate) trait ProbeLimit: Send + Sync + 'static {
+    fn probe_limit(&self) -> Duration;
+}
+
+/// How long it may take if nothing else is bounded.
+pub(crate) const PROBE_LIMIT: Duration = Duration::from_secs(1);
 
 /// Ends the waiting of threads.
 #[derive(Debug, Default)]
@@ -49,9 +54,9 @@ impl Stop {
 ///
 /// A thread a node, and only while the node is out: no request pays for a probe, and a node that hangs
 /// delays the probes of no other.
-pub(super) fn spawn(
-    shared: &Arc<Shared>,
-    member: &Arc<Member<Endpoint>>,
+pub(super) fn spawn<E: Probe, O: ProbeLimit>(
+    shared: &Arc<Shared<E, O>>,
+    member: &Arc<Member<E>>,
     stop: &Arc<Stop>,
 ) -> io::Result<()> {
     let (shared, member, stop) = (Arc::downgrade(shared), Arc::clone(member), Arc::clone(stop));
@@ -59,7 +64,7 @@ pub(super) fn spawn(
     thread::Builder::new().name(name).spawn(move || run(&shared, &member, &stop)).map(drop)
 }
 
-fn run(shared: &Weak<Shared>, member: &Member<Endpoint>, stop: &Stop) {
+fn run<E: Probe, O: ProbeLimit>(shared: &Weak<Shared<E, O>>, member: &Member<E>, stop: &Stop) {
     while let Some(due) = upgrade(shared, |shared| shared.topology.probe_due(member)) {
         if stop.wait_until(due) {
             return;
@@ -67,11 +72,11 @@ fn run(shared: &Weak<Shared>, member: &Member<Endpoint>, stop: &Stop) {
         let claimed = upgrade(shared, |shared| {
             let event = shared.topology.begin_probe(member, clock::now())?;
             shared.report(&event);
-            Some(shared.options.probe_timeout())
+            Some(shared.options.probe_limit())
         });
-        let Some(timeout) = claimed else { continue };
+        let Some(limit) = claimed else { continue };
         // The client may be dropped meanwhile; it does not wait for us.
-        let is_back = answers(member.endpoint().info(), timeout);
+        let is_back = member.endpoint().answers(limit);
         upgrade(shared, |shared| {
             let event = shared.topology.end_probe(member, is_back, clock::now())?;
             shared.report(&event);
@@ -80,27 +85,9 @@ fn run(shared: &Weak<Shared>, member: &Member<Endpoint>, stop: &Stop) {
     }
 }
 
-fn upgrade<T>(shared: &Weak<Shared>, use_it: impl FnOnce(&Shared) -> Option<T>) -> Option<T> {
+fn upgrade<E, O, T>(
+    shared: &Weak<Shared<E, O>>,
+    use_it: impl FnOnce(&Shared<E, O>) -> Option<T>,
+) -> Option<T> {
     use_it(&*shared.upgrade()?)
-}
-
-/// Whether a new connection can be made, greeted and pinged.
-///
-/// A node that is loading its data, or that is a replica without its master, answers and is still of no
-/// use; any other reply will do, even that this user may not ping.
-fn answers(info: &ConnectionInfo, timeout: Duration) -> bool {
-    let deadline = Deadline::after(clock::now(), Some(timeout));
-    let mut ping = Vec::new();
-    write_array_header(&mut ping, 1);
-    write_bulk_string(&mut ping, b"PING");
-    let mut jobs = [Job::connecting(info.clone(), Session::default(), deadline, ping, 1)];
-    exchange(&mut jobs, deadline, &mut |_push| {});
-    let [job] = jobs;
-    let (done, _) = job.into_done();
-    match done.replies.first() {
-        Some(Value::ServerError(error)) => {
-            !matches!(error.code(), "LOADING" | "MASTERDOWN" | "BUSY")
-        }
-        reply => reply.is_some(),
-    }
 }
