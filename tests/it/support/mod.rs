@@ -21,6 +21,8 @@ use rustix::process::Signal;
 
 pub mod cargo;
 pub mod fake_node;
+#[allow(dead_code, reason = "the tests of the memcached client are still to come")]
+pub mod memcached;
 pub mod nutcracker;
 pub mod own_process;
 pub mod redis_server;
