@@ -22,6 +22,10 @@ use crate::protocol::resp::request;
 use crate::topology::Router;
 use crate::topology::Topology;
 
+mod memcache;
+
+pub use memcache::memcache;
+
 /// Replies in `bytes` have the same ends whether they come at once or cut into pieces, `sizes` being the
 /// lengths of these; and what they say is what redis-rs reads.
 pub fn replies(bytes: &[u8], sizes: &[u8]) {

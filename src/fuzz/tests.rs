@@ -126,6 +126,44 @@ fn change() -> impl Strategy<Value = Change> {
     prop_oneof![byte().prop_map(Change::Set), byte().prop_map(Change::Insert), Just(Change::Remove),]
 }
 
+proptest! {
+    #[test]
+    fn replies_of_memcached_are_read_however_they_are_cut(
+        kind in 0u8..14,
+        words in prop::collection::vec(prop::sample::select(MEMCACHE), 0..12),
+        sizes in prop::collection::vec(0u8..9, 0..40),
+    ) {
+        memcache(kind, words.concat().as_bytes(), &sizes);
+        memcache(kind, words.concat().as_bytes(), &[1; 200]);
+    }
+}
+
+/// What stands in replies of memcached's, mostly whole ones.
+const MEMCACHE: &[&str] = &[
+    "VALUE k 5 3\r\nabc\r\nEND\r\n",
+    "VALUE k 5 3 41\r\nabc\r\nEND\r\n",
+    "VALUE k ",
+    "VA 3 f5 c41 O7\r\nabc\r\n",
+    "VA 2 O7\r\n12\r\n",
+    "VA 9 f5 O7\r\n",
+    "END\r\n",
+    "EN O7\r\n",
+    "HD O7\r\n",
+    "HD O8\r\n",
+    "STORED\r\n",
+    "NOT_FOUND\r\n",
+    "12\r\n",
+    "ERROR\r\n",
+    "CLIENT_ERROR no\r\n",
+    "STAT a b c\r\n",
+    "VERSION 1\r\n",
+    "0 ",
+    "9",
+    "\r\n",
+    "\n",
+    "abc",
+];
+
 #[test]
 fn replies_that_were_read_otherwise_once() {
     // Found by the fuzz target: a line end that is half of one.

@@ -26,6 +26,7 @@ mod failures;
 mod golden;
 mod guide_figures;
 mod layers;
+mod memcache_protocol;
 #[cfg(feature = "redis")]
 mod model;
 mod nutcracker;

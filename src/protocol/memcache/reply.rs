@@ -80,7 +80,8 @@ pub(crate) type Progress<'a> = ProgressOf<Reply<'a>>;
 
 /// Reads the reply at the start of `bytes` to the request of this kind that was written for `key`.
 ///
-/// The reply may arrive before the request is written: a value that is too large is refused by its length.
+/// What is missing of a value is as much as the server says, up to 4 GiB: whoever makes room for it does so as
+/// it comes.
 ///
 /// # Errors
 ///
