@@ -152,6 +152,24 @@ impl ShardError {
         self.inner.io_kind
     }
 
+    /// What it is as an I/O error; `None` if it is about the request, the configuration.
+    #[cfg_attr(not(feature = "_net"), allow(dead_code, reason = "front ends ask"))]
+    pub(crate) fn as_io_kind(&self) -> Option<io::ErrorKind> {
+        match self.kind() {
+            ShardErrorKind::Configuration
+            | ShardErrorKind::CrossShard
+            | ShardErrorKind::Unroutable => None,
+            ShardErrorKind::Handshake => Some(io::ErrorKind::PermissionDenied),
+            ShardErrorKind::Deadline => Some(io::ErrorKind::TimedOut),
+            ShardErrorKind::Ejected | ShardErrorKind::NoLiveNode => {
+                Some(io::ErrorKind::NotConnected)
+            }
+            ShardErrorKind::Protocol => Some(io::ErrorKind::InvalidData),
+            ShardErrorKind::TransactionLost => Some(io::ErrorKind::ConnectionAborted),
+            ShardErrorKind::Node => Some(self.io_kind().unwrap_or(io::ErrorKind::Other)),
+        }
+    }
+
     /// Whether the request itself is at fault, and not a node.
     pub(crate) fn is_about_the_request(&self) -> bool {
         matches!(self.kind(), ShardErrorKind::CrossShard | ShardErrorKind::Unroutable)

@@ -96,6 +96,8 @@ mod net;
 // Floor 5: the front ends.
 #[cfg(feature = "redis")]
 mod client;
+#[cfg(feature = "memcache")]
+mod memcached;
 
 // The place of redis-rs.
 #[cfg(feature = "_aio")]
@@ -133,6 +135,13 @@ pub use error::{Result, ShardError, ShardErrorKind};
 pub use hash::{CharSign, HashFn, HashKind, NutcrackerHash};
 pub use health::{EjectMode, EjectPolicy, NodeState};
 pub use key::HashTag;
+#[cfg(feature = "memcache")]
+pub use memcache;
+#[cfg(feature = "memcache")]
+pub use memcached::{
+    FailedReads, IntoMemcacheTopology, MemcacheNodeConfig, MemcacheProtocol, ShardedMemcache,
+    ShardedMemcacheBuilder,
+};
 pub use node::{Address, Node, NodeId, Weight};
 #[cfg(feature = "redis")]
 pub use redis;

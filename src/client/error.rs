@@ -20,16 +20,14 @@ impl From<ShardError> for RedisError {
         let as_text = |redis_kind| Self::from((redis_kind, kind.as_str(), error.to_string()));
         let io_kind = match kind {
             ShardErrorKind::CrossShard => return as_text(ServerErrorKind::CrossSlot.into()),
-            ShardErrorKind::Unroutable => return as_text(ErrorKind::Client),
             ShardErrorKind::Configuration => return as_text(ErrorKind::InvalidClientConfig),
             ShardErrorKind::Handshake => return as_text(ErrorKind::AuthenticationFailed),
-            ShardErrorKind::Deadline => io::ErrorKind::TimedOut,
-            ShardErrorKind::Ejected | ShardErrorKind::NoLiveNode => io::ErrorKind::NotConnected,
-            ShardErrorKind::Protocol => io::ErrorKind::InvalidData,
-            ShardErrorKind::TransactionLost => io::ErrorKind::ConnectionAborted,
-            ShardErrorKind::Node => error.io_kind().unwrap_or(io::ErrorKind::Other),
+            _ => error.as_io_kind(),
         };
-        Self::from(io::Error::new(io_kind, error))
+        match io_kind {
+            Some(io_kind) => Self::from(io::Error::new(io_kind, error)),
+            None => as_text(ErrorKind::Client),
+        }
     }
 }
 

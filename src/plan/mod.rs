@@ -13,6 +13,7 @@
 //! Not here: sockets, deadlines, and what a failing node costs its caller.
 
 mod gather;
+mod keys;
 mod refusal;
 pub(crate) mod scan;
 mod scatter;
@@ -23,6 +24,8 @@ pub(crate) use gather::Part;
 pub(crate) use gather::Reply;
 pub(crate) use gather::gather;
 pub(crate) use gather::gather_by_key;
+pub(crate) use keys::KeyFragment;
+pub(crate) use keys::scatter_keys;
 pub(crate) use refusal::cross_shard;
 pub(crate) use refusal::ejected;
 pub(crate) use refusal::no_live_node;

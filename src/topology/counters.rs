@@ -92,11 +92,15 @@ impl Tally {
     }
 }
 
-/// What connections count that many tasks share. Bytes are not among it: redis-rs does not tell them.
+/// What connections count that many tasks, or many threads, share. redis-rs's connections do not tell their
+/// bytes.
 #[derive(Debug, Default)]
 pub(crate) struct SharedTally(Tally);
 
-#[cfg_attr(not(feature = "_aio"), allow(dead_code, reason = "asynchronous connections count here"))]
+#[cfg_attr(
+    not(any(feature = "_aio", feature = "memcache")),
+    allow(dead_code, reason = "shared connections count here")
+)]
 /// Requests under way; they are over when this is dropped.
 #[derive(Debug)]
 pub(crate) struct UnderWay<'t> {
@@ -104,7 +108,10 @@ pub(crate) struct UnderWay<'t> {
     requests: u64,
 }
 
-#[cfg_attr(not(feature = "_aio"), allow(dead_code, reason = "asynchronous connections count here"))]
+#[cfg_attr(
+    not(any(feature = "_aio", feature = "memcache")),
+    allow(dead_code, reason = "shared connections count here")
+)]
 impl SharedTally {
     pub(crate) fn begin(&self, requests: u64) -> UnderWay<'_> {
         self.0.requests.fetch_add(requests, Relaxed);
@@ -114,6 +121,15 @@ impl SharedTally {
 
     pub(crate) fn failed(&self) {
         self.0.failures.fetch_add(1, Relaxed);
+    }
+
+    #[cfg_attr(
+        not(feature = "memcache"),
+        allow(dead_code, reason = "redis-rs does not tell bytes")
+    )]
+    pub(crate) fn moved(&self, sent: usize, received: usize) {
+        self.0.bytes_sent.fetch_add(sent as u64, Relaxed);
+        self.0.bytes_received.fetch_add(received as u64, Relaxed);
     }
 
     pub(crate) fn connected(&self) {
@@ -148,7 +164,10 @@ impl Counters {
     }
 
     /// The tally of the connections that many tasks share.
-    #[cfg_attr(not(feature = "_aio"), allow(dead_code, reason = "asynchronous connections use it"))]
+    #[cfg_attr(
+        not(any(feature = "_aio", feature = "memcache")),
+        allow(dead_code, reason = "shared connections use it")
+    )]
     pub(crate) fn shared(&self) -> &SharedTally {
         &self.shared
     }

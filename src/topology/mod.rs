@@ -20,6 +20,7 @@ mod router;
 mod shared;
 
 pub use counters::NodeMetrics;
+pub(crate) use counters::SharedTally;
 pub(crate) use counters::Tally;
 pub use description::Topology;
 pub use event::Event;

@@ -35,13 +35,29 @@ const LAYERS: &[(&str, &[&str])] = &[
             "net",
         ],
     ),
+    (
+        "memcached",
+        &[
+            "error",
+            "node",
+            "key",
+            "hash",
+            "protocol",
+            "distribution",
+            "health",
+            "topology",
+            "config",
+            "plan",
+            "net",
+        ],
+    ),
     // redis-rs's names for what the client has.
     ("aio", &["client"]),
     ("fuzz", &["node", "protocol", "command", "distribution", "topology", "plan", "client"]),
 ];
 
 /// The modules that do input and output, what they share, and one that compares with redis-rs. Every other one is pure.
-const FRONT_ENDS: &[&str] = &["net", "client", "aio", "fuzz"];
+const FRONT_ENDS: &[&str] = &["net", "client", "memcached", "aio", "fuzz"];
 const IMPURE: &[&str] = &[
     "std::net",
     "std::thread",
@@ -50,6 +66,7 @@ const IMPURE: &[&str] = &[
     "std::process",
     "std::io::stdin",
     "redis::",
+    "use memcache::",
     "rustix::",
     "socket2::",
 ];

@@ -27,6 +27,8 @@ mod golden;
 mod guide_figures;
 mod layers;
 mod memcache_protocol;
+#[cfg(feature = "memcache")]
+mod memcached;
 #[cfg(feature = "redis")]
 mod model;
 mod nutcracker;

@@ -220,18 +220,24 @@ fn expirations_are_touched() {
 #[test]
 fn numbers_are_counted_up_and_down() {
     in_both(&[], |it| {
-        assert_eq!(it.ask("n", Request::Increment(1)), "NotFound");
-        assert_eq!(it.ask("n", Request::Decrement(1)), "NotFound");
+        assert_eq!(it.ask("n", Request::Increment { delta: 1, creates: false }), "NotFound");
+        assert_eq!(it.ask("n", Request::Decrement { delta: 1, creates: false }), "NotFound");
         it.store("n", StoreMode::Set, b"100");
         // The value is padded with a space then, the reply is not.
-        assert_eq!(it.ask("n", Request::Decrement(1)), "Number(99)");
+        assert_eq!(it.ask("n", Request::Decrement { delta: 1, creates: false }), "Number(99)");
         assert_eq!(it.get("n"), "99  5");
-        assert_eq!(it.ask("n", Request::Decrement(u64::MAX)), "Number(0)");
-        assert_eq!(it.ask("n", Request::Increment(u64::MAX)), "Number(18446744073709551615)");
-        assert_eq!(it.ask("n", Request::Increment(3)), "Number(2)");
+        assert_eq!(
+            it.ask("n", Request::Decrement { delta: u64::MAX, creates: false }),
+            "Number(0)"
+        );
+        assert_eq!(
+            it.ask("n", Request::Increment { delta: u64::MAX, creates: false }),
+            "Number(18446744073709551615)"
+        );
+        assert_eq!(it.ask("n", Request::Increment { delta: 3, creates: false }), "Number(2)");
         it.store("n", StoreMode::Set, b"a");
         let refused = "client: cannot increment or decrement non-numeric value";
-        assert_eq!(it.ask("n", Request::Increment(3)), refused);
+        assert_eq!(it.ask("n", Request::Increment { delta: 3, creates: false }), refused);
         assert!(it.is_in_step());
     });
 }

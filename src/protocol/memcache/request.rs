@@ -6,12 +6,29 @@ use super::line::write_decimal;
 /// What is asked of one key.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Request<'a> {
-    Get { with_cas: bool },
-    Store { mode: StoreMode, flags: u32, expiration: u32, data: &'a [u8] },
+    Get {
+        with_cas: bool,
+    },
+    Store {
+        mode: StoreMode,
+        flags: u32,
+        expiration: u32,
+        data: &'a [u8],
+    },
     Delete,
-    Increment(u64),
-    Decrement(u64),
-    Touch { expiration: u32 },
+    /// With `creates`, a number that is missing becomes 0: in the meta protocol only. A classic server says
+    /// that there is none.
+    Increment {
+        delta: u64,
+        creates: bool,
+    },
+    Decrement {
+        delta: u64,
+        creates: bool,
+    },
+    Touch {
+        expiration: u32,
+    },
 }
 
 /// When a value is stored, and what becomes of the one that is there.
@@ -46,7 +63,7 @@ impl Request<'_> {
             Self::Get { with_cas } => Kind::Get { with_cas },
             Self::Store { .. } => Kind::Store,
             Self::Delete => Kind::Delete,
-            Self::Increment(_) | Self::Decrement(_) => Kind::Arithmetic,
+            Self::Increment { .. } | Self::Decrement { .. } => Kind::Arithmetic,
             Self::Touch { .. } => Kind::Touch,
         }
     }
@@ -86,8 +103,8 @@ fn write_classic(out: &mut Vec<u8>, key: &[u8], request: &Request<'_>) {
             StoreMode::Cas(_) => b"cas ",
         },
         Request::Delete => b"delete ",
-        Request::Increment(_) => b"incr ",
-        Request::Decrement(_) => b"decr ",
+        Request::Increment { .. } => b"incr ",
+        Request::Decrement { .. } => b"decr ",
         Request::Touch { .. } => b"touch ",
     };
     out.extend_from_slice(name);
@@ -102,7 +119,9 @@ fn write_classic(out: &mut Vec<u8>, key: &[u8], request: &Request<'_>) {
                 argument(out, b" ", cas);
             }
         }
-        Request::Increment(delta) | Request::Decrement(delta) => argument(out, b" ", delta),
+        Request::Increment { delta, .. } | Request::Decrement { delta, .. } => {
+            argument(out, b" ", delta)
+        }
         Request::Touch { expiration } => argument(out, b" ", expiration),
     }
     out.extend_from_slice(b"\r\n");
@@ -114,7 +133,7 @@ fn write_meta(out: &mut Vec<u8>, key: &[u8], request: &Request<'_>, opaque: u32)
         Request::Get { .. } | Request::Touch { .. } => b"mg ",
         Request::Store { .. } => b"ms ",
         Request::Delete => b"md ",
-        Request::Increment(_) | Request::Decrement(_) => b"ma ",
+        Request::Increment { .. } | Request::Decrement { .. } => b"ma ",
     };
     out.extend_from_slice(name);
     out.extend_from_slice(key);
@@ -135,12 +154,20 @@ fn write_meta(out: &mut Vec<u8>, key: &[u8], request: &Request<'_>, opaque: u32)
             }
         }
         Request::Delete => {}
-        Request::Increment(delta) => argument(out, b" MI v D", delta),
-        Request::Decrement(delta) => argument(out, b" MD v D", delta),
+        Request::Increment { delta, creates } => arithmetic(out, b" MI v D", delta, creates),
+        Request::Decrement { delta, creates } => arithmetic(out, b" MD v D", delta, creates),
         Request::Touch { expiration } => argument(out, b" T", expiration),
     }
     argument(out, b" O", opaque);
     out.extend_from_slice(b"\r\n");
+}
+
+fn arithmetic(out: &mut Vec<u8>, mode: &[u8], delta: u64, creates: bool) {
+    argument(out, mode, delta);
+    if creates {
+        // As 0, for ever.
+        out.extend_from_slice(b" N0 J0");
+    }
 }
 
 fn argument(out: &mut Vec<u8>, name: &[u8], number: impl Into<u64>) {

@@ -53,8 +53,11 @@ fn classic_requests() {
     assert_eq!(written(store(StoreMode::Prepend)), "prepend key 5 60 4\r\na\r\nb\r\n");
     assert_eq!(written(store(StoreMode::Cas(41))), "cas key 5 60 4 41\r\na\r\nb\r\n");
     assert_eq!(written(Request::Delete), "delete key\r\n");
-    assert_eq!(written(Request::Increment(u64::MAX)), "incr key 18446744073709551615\r\n");
-    assert_eq!(written(Request::Decrement(0)), "decr key 0\r\n");
+    assert_eq!(
+        written(Request::Increment { delta: u64::MAX, creates: false }),
+        "incr key 18446744073709551615\r\n"
+    );
+    assert_eq!(written(Request::Decrement { delta: 0, creates: false }), "decr key 0\r\n");
     assert_eq!(written(Request::Touch { expiration: 60 }), "touch key 60\r\n");
 }
 
@@ -70,8 +73,11 @@ fn meta_requests() {
     assert_eq!(written(store(StoreMode::Prepend)), "ms key 4 F5 T60 MP O7\r\na\r\nb\r\n");
     assert_eq!(written(store(StoreMode::Cas(41))), "ms key 4 F5 T60 MS C41 O7\r\na\r\nb\r\n");
     assert_eq!(written(Request::Delete), "md key O7\r\n");
-    assert_eq!(written(Request::Increment(u64::MAX)), "ma key MI v D18446744073709551615 O7\r\n");
-    assert_eq!(written(Request::Decrement(0)), "ma key MD v D0 O7\r\n");
+    assert_eq!(
+        written(Request::Increment { delta: u64::MAX, creates: false }),
+        "ma key MI v D18446744073709551615 O7\r\n"
+    );
+    assert_eq!(written(Request::Decrement { delta: 0, creates: false }), "ma key MD v D0 O7\r\n");
     assert_eq!(written(Request::Touch { expiration: 60 }), "mg key T60 O7\r\n");
 }
 

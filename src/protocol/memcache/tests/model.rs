@@ -52,13 +52,13 @@ pub(super) fn apply<'m>(
             put(flags, expiration, data);
             Reply::Touched
         }
-        (Request::Increment(delta) | Request::Decrement(delta), Some(found)) => {
+        (Request::Increment { delta, .. } | Request::Decrement { delta, .. }, Some(found)) => {
             let Some(number) = std::str::from_utf8(&found.2).ok().and_then(|it| it.parse().ok())
             else {
                 return Reply::Error(ErrorReply::Client(b"cannot increment or decrement"));
             };
             let number = match request {
-                Request::Increment(_) => u64::wrapping_add(number, delta),
+                Request::Increment { .. } => u64::wrapping_add(number, delta),
                 _ => u64::saturating_sub(number, delta),
             };
             put(found.0, found.1, number.to_string().into_bytes());
@@ -100,10 +100,12 @@ pub(super) fn parse(bytes: &[u8]) -> (Vec<u8>, Request<'_>, String) {
             data: data(number(2) as usize),
         },
         "md" | "delete" => Request::Delete,
-        "ma" if flag('M') == Some("I") => Request::Increment(flag('D').unwrap().parse().unwrap()),
-        "ma" => Request::Decrement(flag('D').unwrap().parse().unwrap()),
-        "incr" => Request::Increment(number(2)),
-        "decr" => Request::Decrement(number(2)),
+        "ma" if flag('M') == Some("I") => {
+            Request::Increment { delta: flag('D').unwrap().parse().unwrap(), creates: false }
+        }
+        "ma" => Request::Decrement { delta: flag('D').unwrap().parse().unwrap(), creates: false },
+        "incr" => Request::Increment { delta: number(2), creates: false },
+        "decr" => Request::Decrement { delta: number(2), creates: false },
         "touch" => Request::Touch { expiration: words[2].parse().unwrap() },
         name => Request::Store {
             mode: mode(name, words.get(5).map(|cas| cas.parse().unwrap())),
@@ -204,8 +206,8 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         (mode, any::<u32>(), any::<u32>(), data)
             .prop_map(|(mode, flags, expiration, data)| Step::Store(mode, flags, expiration, data)),
         Just(Step::Plain(Request::Delete)),
-        any::<u64>().prop_map(|delta| Step::Plain(Request::Increment(delta))),
-        (0u64..9999).prop_map(|delta| Step::Plain(Request::Decrement(delta))),
+        any::<u64>().prop_map(|delta| Step::Plain(Request::Increment { delta, creates: false })),
+        (0u64..9999).prop_map(|delta| Step::Plain(Request::Decrement { delta, creates: false })),
         any::<u32>().prop_map(|expiration| Step::Plain(Request::Touch { expiration })),
     ]
 }

@@ -1,0 +1,227 @@
+//! Requests on their way to the nodes.
+
+use std::sync::Arc;
+
+use memcache::MemcacheError;
+
+use super::Shared;
+use super::ask::Ask;
+use super::ask::Outcome;
+use super::endpoint::Endpoint;
+use super::exchange::Done;
+use super::exchange::Job;
+use super::exchange::exchange;
+use super::wire_error::Phase;
+use super::wire_error::WireError;
+use crate::error::Result;
+use crate::error::ShardError;
+use crate::health::Incident;
+use crate::net::clock;
+use crate::net::clock::Deadline;
+use crate::node::Node;
+use crate::plan::KeyFragment;
+use crate::plan::ejected;
+use crate::plan::no_live_node;
+use crate::plan::scatter_keys;
+use crate::plan::unroutable;
+use crate::protocol::memcache::BadKey;
+use crate::protocol::memcache::Request;
+use crate::protocol::memcache::check_key;
+use crate::topology::Member;
+
+/// Why one key has no outcome.
+#[derive(Clone, Debug)]
+pub(super) enum Trouble {
+    /// Nothing was sent for it.
+    Key(BadKey),
+    Shard(ShardError),
+}
+
+impl From<Trouble> for MemcacheError {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Key(error) => error.into(),
+            Trouble::Shard(error) => error.into(),
+        }
+    }
+}
+
+/// Asks for one key. The caller has checked it.
+#[inline]
+pub(super) fn ask_key(shared: &Arc<Shared>, key: &[u8], request: Request<'_>) -> Result<Outcome> {
+    let snapshot = shared.topology.current();
+    let router = snapshot.router();
+    let node = router.route(key).map_err(|why| unroutable(why, router))?;
+    ask_node(shared, snapshot.member(node), &Ask::Key { key, request })
+}
+
+#[inline]
+fn ask_node(
+    shared: &Arc<Shared>,
+    member: &Arc<Member<Endpoint>>,
+    ask: &Ask<'_>,
+) -> Result<Outcome> {
+    let now = clock::now();
+    let deadline = Deadline::after(now, shared.options.limit());
+    let tally = member.counters().shared();
+    let epoch = member.epoch();
+    let _under_way = tally.begin(1);
+    let lease = member.endpoint().pool().lease(tally, &shared.options, now, deadline);
+    let outcome = match lease {
+        Ok(mut lease) => match lease.link.take() {
+            Some(mut link) => match link.ask(ask, deadline) {
+                Ok((outcome, sent, received)) => {
+                    tally.moved(sent, received);
+                    lease.link = Some(link);
+                    Ok(outcome)
+                }
+                Err(error) => Err((error, Phase::Talking(deadline))),
+            },
+            None => {
+                let asks = std::slice::from_ref(ask);
+                let job = Job::new(member, &shared.options, asks, deadline);
+                ask_slowly(member, job.with_lease(lease, now), deadline)
+            }
+        },
+        Err(error) => Err((error, Phase::Talking(deadline))),
+    };
+    conclude(shared, member, epoch, outcome)
+}
+
+/// Asks over a connection that must be made first.
+#[cold]
+fn ask_slowly(
+    member: &Member<Endpoint>,
+    job: Job<'_>,
+    deadline: Deadline,
+) -> Result<Outcome, (WireError, Phase)> {
+    let mut jobs = [job];
+    exchange(&mut jobs, deadline);
+    let [job] = jobs;
+    let Done { mut outcomes, failure, sent, received } = job.into_done();
+    member.counters().shared().moved(sent, received);
+    match failure {
+        Some(failure) => Err(failure),
+        None => Ok(outcomes.pop().expect("a job that is finished has all its outcomes")),
+    }
+}
+
+/// Notes what became of requests to `member`, and says it in our words.
+#[inline]
+fn conclude<T>(
+    shared: &Arc<Shared>,
+    member: &Arc<Member<Endpoint>>,
+    epoch: u64,
+    outcome: Result<T, (WireError, Phase)>,
+) -> Result<T> {
+    let incident = match &outcome {
+        Ok(_) => Incident::Reply,
+        Err((error, phase)) => {
+            member.counters().shared().failed();
+            error.incident(*phase)
+        }
+    };
+    shared.observe(member, epoch, incident);
+    outcome.map_err(|(error, phase)| error.into_error(member, phase))
+}
+
+/// Asks for many keys, of all their nodes at the same time, within one deadline; the results are in the
+/// order of the keys. A node that fails costs its own keys only, and so does a key that is none.
+pub(super) fn ask_keys(
+    shared: &Arc<Shared>,
+    requests: &[(&[u8], Request<'_>)],
+) -> Vec<Result<Outcome, Trouble>> {
+    let snapshot = shared.topology.current();
+    let router = snapshot.router();
+    let mut results: Vec<Option<Result<Outcome, Trouble>>> = requests
+        .iter()
+        .map(|(key, _)| check_key(key).err().map(|it| Err(Trouble::Key(it))))
+        .collect();
+    let good: Vec<_> = (0..requests.len()).filter(|&place| results[place].is_none()).collect();
+    let (fragments, homeless) = scatter_keys(good.iter().map(|&place| requests[place].0), router);
+    for (index, why) in homeless {
+        results[good[index]] = Some(Err(Trouble::Shard(unroutable(why, router))));
+    }
+    let asks: Vec<Vec<_>> = fragments
+        .iter()
+        .map(|KeyFragment { places, .. }| {
+            let requests = places.iter().map(|&index| requests[good[index]]);
+            requests.map(|(key, request)| Ask::Key { key, request }).collect()
+        })
+        .collect();
+    let parts =
+        fragments.iter().map(|it| snapshot.member(it.node)).zip(asks.iter().map(Vec::as_slice));
+    for (fragment, part) in fragments.iter().zip(ask_nodes(shared, parts)) {
+        let places: Vec<_> = fragment.places.iter().map(|&index| good[index]).collect();
+        let failure = part.failure.map(|error| {
+            let unanswered = places.iter().skip(part.outcomes.len());
+            error.with_keys(unanswered.map(|&place| requests[place].0.to_vec()).collect())
+        });
+        let mut outcomes = part.outcomes.into_iter();
+        for place in places {
+            results[place] = match (outcomes.next(), &failure) {
+                (Some(outcome), _) => Some(Ok(outcome)),
+                (None, Some(error)) => Some(Err(Trouble::Shard(error.clone()))),
+                (None, None) => None,
+            };
+        }
+    }
+    let result = |result: Option<_>| result.expect("a part that did not fail has all its outcomes");
+    results.into_iter().map(result).collect()
+}
+
+/// What one node made of what it was asked.
+pub(super) struct Part {
+    /// What came of its asks, of all of them if nothing failed.
+    pub(super) outcomes: Vec<Outcome>,
+    pub(super) failure: Option<ShardError>,
+}
+
+/// Asks several nodes at the same time, within one deadline. The parts are in the order of the nodes.
+fn ask_nodes<'a>(
+    shared: &'a Arc<Shared>,
+    parts: impl Iterator<Item = (&'a Arc<Member<Endpoint>>, &'a [Ask<'a>])>,
+) -> Vec<Part> {
+    let deadline = Deadline::after(clock::now(), shared.options.limit());
+    let mut asked = Vec::new();
+    let mut jobs = Vec::new();
+    for (member, asks) in parts {
+        let under_way = member.counters().shared().begin(asks.len() as u64);
+        asked.push((member, member.epoch(), under_way));
+        jobs.push(Job::new(member, &shared.options, asks, deadline));
+    }
+    exchange(&mut jobs, deadline);
+    let mut parts = Vec::with_capacity(asked.len());
+    for ((member, epoch, _under_way), job) in asked.into_iter().zip(jobs) {
+        let Done { outcomes, failure, sent, received } = job.into_done();
+        member.counters().shared().moved(sent, received);
+        let outcome = failure.map_or(Ok(()), Err);
+        parts.push(Part { outcomes, failure: conclude(shared, member, epoch, outcome).err() });
+    }
+    parts
+}
+
+/// Asks all nodes that are not ejected the same, at the same time.
+///
+/// # Errors
+///
+/// If there is none, or if one is ejected and `needs_every_node`. Nothing is sent then.
+pub(super) fn ask_all(
+    shared: &Arc<Shared>,
+    ask: Ask<'_>,
+    needs_every_node: bool,
+) -> Result<Vec<(Node, Part)>> {
+    let snapshot = shared.topology.current();
+    let router = snapshot.router();
+    if needs_every_node && let Some(node) = router.ejected().iter().next() {
+        return Err(ejected(node, router));
+    }
+    let nodes: Vec<_> = router.live_nodes().collect();
+    if nodes.is_empty() {
+        return Err(no_live_node());
+    }
+    let asks = [ask];
+    let parts = nodes.iter().map(|&node| (snapshot.member(node), asks.as_slice()));
+    let parts = ask_nodes(shared, parts);
+    Ok(nodes.into_iter().map(|node| router.node(node).clone()).zip(parts).collect())
+}

@@ -1,0 +1,266 @@
+//! The methods of `memcache::Client` that concern one key.
+
+use memcache::CommandError;
+use memcache::FromMemcacheValueExt;
+use memcache::MemcacheError;
+use memcache::ServerError;
+use memcache::ToMemcacheValue;
+
+use super::ShardedMemcache;
+use super::ask::Outcome;
+use super::asking::ask_key;
+use super::options::FailedReads;
+use super::options::MemcacheProtocol;
+use crate::error::ShardError;
+use crate::protocol::memcache::Request;
+use crate::protocol::memcache::StoreMode;
+use crate::protocol::memcache::check_key;
+
+type Result<T> = std::result::Result<T, MemcacheError>;
+
+/// Requests of one key. A key has 1 to 250 bytes, and no space or control character; anything else is a
+/// `ClientError` before a byte is sent. The other errors are: `IOError` with a [`ShardError`] in it
+/// ([`ShardError::of_memcache`]) if the node fails, `ServerError` and `ClientError` with the words of the
+/// server if it refuses, and what each method says.
+impl ShardedMemcache {
+    /// The value of `key`; `None` if there is none.
+    ///
+    /// With [`FailedReads::Miss`] it is `None`, too, if the node fails.
+    ///
+    /// # Errors
+    ///
+    /// As above, and `ParseError` if the value is no `V`.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let cache = shardwright::ShardedMemcache::connect("memcache://10.0.0.1,memcache://10.0.0.2")?;
+    /// let greeting: Option<String> = cache.get("greeting")?;
+    /// let counted: Option<(Vec<u8>, u32, Option<u64>)> = cache.get("greeting")?; // with flags and cas
+    /// # Ok::<(), memcache::MemcacheError>(())
+    /// ```
+    pub fn get<V: FromMemcacheValueExt>(&self, key: &str) -> Result<Option<V>> {
+        match self.ask(key, Request::Get { with_cas: V::requires_cas() }) {
+            Ok(outcome) => value(outcome),
+            Err(error) => self.missed(error),
+        }
+    }
+
+    /// Stores `value` under `key` for `expiration` seconds (0 is for ever, more than 30 days are a unix
+    /// time).
+    ///
+    /// A type of the application implements [`ToMemcacheValue`] for any writer (`impl<W: Write>
+    /// ToMemcacheValue<W>`): the value is written into the request, not to a socket of memcache's.
+    ///
+    /// # Errors
+    ///
+    /// As above; a value above the server's limit (1 MiB unless it was started with `-I`) is a
+    /// `ServerError`.
+    pub fn set<V: ToMemcacheValue<Vec<u8>>>(
+        &self,
+        key: &str,
+        value: V,
+        expiration: u32,
+    ) -> Result<()> {
+        stored(self.store(StoreMode::Set, key, &value, expiration)?, CommandError::KeyNotFound)
+    }
+
+    /// Stores `value` if the present one still has the number `cas_id`, which a `get` as `(V, u32,
+    /// Option<u64>)` returned; false if not, or if there is none any more.
+    ///
+    /// # Errors
+    ///
+    /// As above.
+    pub fn cas<V: ToMemcacheValue<Vec<u8>>>(
+        &self,
+        key: &str,
+        value: V,
+        expiration: u32,
+        cas_id: u64,
+    ) -> Result<bool> {
+        match self.store(StoreMode::Cas(cas_id), key, &value, expiration)? {
+            Outcome::Stored => Ok(true),
+            Outcome::Exists | Outcome::NotFound | Outcome::NotStored => Ok(false),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// Stores `value` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// As above, and `CommandError::KeyExists` if there is one.
+    pub fn add<V: ToMemcacheValue<Vec<u8>>>(
+        &self,
+        key: &str,
+        value: V,
+        expiration: u32,
+    ) -> Result<()> {
+        stored(self.store(StoreMode::Add, key, &value, expiration)?, CommandError::KeyExists)
+    }
+
+    /// Stores `value` if there is one already.
+    ///
+    /// # Errors
+    ///
+    /// As above, and `CommandError::KeyNotFound` if there is none.
+    pub fn replace<V: ToMemcacheValue<Vec<u8>>>(
+        &self,
+        key: &str,
+        value: V,
+        expiration: u32,
+    ) -> Result<()> {
+        stored(self.store(StoreMode::Replace, key, &value, expiration)?, CommandError::KeyNotFound)
+    }
+
+    /// Puts `value` behind the one that is there, which keeps its flags and its expiration.
+    ///
+    /// # Errors
+    ///
+    /// As above, and `CommandError::KeyNotFound` if there is none.
+    pub fn append<V: ToMemcacheValue<Vec<u8>>>(&self, key: &str, value: V) -> Result<()> {
+        stored(self.store(StoreMode::Append, key, &value, 0)?, CommandError::KeyNotFound)
+    }
+
+    /// Puts `value` in front of the one that is there, which keeps its flags and its expiration.
+    ///
+    /// # Errors
+    ///
+    /// As above, and `CommandError::KeyNotFound` if there is none.
+    pub fn prepend<V: ToMemcacheValue<Vec<u8>>>(&self, key: &str, value: V) -> Result<()> {
+        stored(self.store(StoreMode::Prepend, key, &value, 0)?, CommandError::KeyNotFound)
+    }
+
+    /// Deletes `key`; false if there was none.
+    ///
+    /// # Errors
+    ///
+    /// As above.
+    pub fn delete(&self, key: &str) -> Result<bool> {
+        match self.ask(key, Request::Delete)? {
+            Outcome::Deleted => Ok(true),
+            Outcome::NotFound => Ok(false),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// Adds `amount` to the number under `key`, modulo 2^64, and returns what it is then.
+    ///
+    /// If there is none, it becomes 0 and 0 is returned, as in `memcache::Client`, whose protocol does so;
+    /// with [`MemcacheProtocol::Ascii`] it is an error, as there.
+    ///
+    /// # Errors
+    ///
+    /// As above; `ClientError` if the value is no number.
+    pub fn increment(&self, key: &str, amount: u64) -> Result<u64> {
+        let creates = self.creates_counters();
+        self.count(key, Request::Increment { delta: amount, creates })
+    }
+
+    /// Subtracts `amount` from the number under `key`, down to 0, and returns what it is then.
+    ///
+    /// If there is none, it becomes 0, as with [`increment`](Self::increment).
+    ///
+    /// # Errors
+    ///
+    /// As [`increment`](Self::increment).
+    pub fn decrement(&self, key: &str, amount: u64) -> Result<u64> {
+        let creates = self.creates_counters();
+        self.count(key, Request::Decrement { delta: amount, creates })
+    }
+
+    /// Gives the value under `key` another `expiration`; false if there is none.
+    ///
+    /// # Errors
+    ///
+    /// As above.
+    pub fn touch(&self, key: &str, expiration: u32) -> Result<bool> {
+        match self.ask(key, Request::Touch { expiration })? {
+            Outcome::Touched => Ok(true),
+            Outcome::NotFound => Ok(false),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    #[inline]
+    fn ask(&self, key: &str, request: Request<'_>) -> Result<Outcome> {
+        check_key(key.as_bytes())?;
+        Ok(ask_key(&self.shared, key.as_bytes(), request)?)
+    }
+
+    #[inline]
+    fn store<V: ToMemcacheValue<Vec<u8>>>(
+        &self,
+        mode: StoreMode,
+        key: &str,
+        value: &V,
+        expiration: u32,
+    ) -> Result<Outcome> {
+        let (flags, data) = encoded(value)?;
+        self.ask(key, Request::Store { mode, flags, expiration, data: &data })
+    }
+
+    /// The meta commands make a counter that is missing. The classic ones do not: there it is added, which
+    /// somebody else may do first.
+    fn count(&self, key: &str, request: Request<'_>) -> Result<u64> {
+        loop {
+            match self.ask(key, request)? {
+                Outcome::Number(number) => return Ok(number),
+                Outcome::NotFound if self.creates_counters() => {
+                    let mode = StoreMode::Add;
+                    let zero = Request::Store { mode, flags: 0, expiration: 0, data: b"0" };
+                    if matches!(self.ask(key, zero)?, Outcome::Stored) {
+                        return Ok(0);
+                    }
+                }
+                Outcome::NotFound => return Err(CommandError::KeyNotFound.into()),
+                other => return Err(unexpected(other)),
+            }
+        }
+    }
+
+    fn creates_counters(&self) -> bool {
+        self.shared.options.protocol != MemcacheProtocol::Ascii
+    }
+
+    /// What a read is that failed.
+    fn missed<V>(&self, error: MemcacheError) -> Result<Option<V>> {
+        let is_missed = self.shared.options.failed_reads == FailedReads::Miss
+            && ShardError::of_memcache(&error).is_some();
+        if is_missed { Ok(None) } else { Err(error) }
+    }
+}
+
+/// The flags of a value, and its bytes.
+pub(super) fn encoded<V: ToMemcacheValue<Vec<u8>>>(value: &V) -> Result<(u32, Vec<u8>)> {
+    let mut data = Vec::with_capacity(value.get_length());
+    value.write_to(&mut data)?;
+    Ok((value.get_flags(), data))
+}
+
+/// The value that a get found.
+pub(super) fn value<V: FromMemcacheValueExt>(outcome: Outcome) -> Result<Option<V>> {
+    match outcome {
+        Outcome::Value { data, flags, cas } => V::from_memcache_value(data, flags, cas).map(Some),
+        Outcome::Miss => Ok(None),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// What became of a value that was to be stored; `refusal` says why if it was not.
+pub(super) fn stored(outcome: Outcome, refusal: CommandError) -> Result<()> {
+    match outcome {
+        Outcome::Stored => Ok(()),
+        Outcome::NotStored | Outcome::NotFound | Outcome::Exists => Err(refusal.into()),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// The server's own error, or a reply that is none to what was asked.
+#[cold]
+pub(super) fn unexpected(outcome: Outcome) -> MemcacheError {
+    match outcome {
+        Outcome::Refused(refusal) => refusal.into(),
+        _ => ServerError::BadResponse("a reply to another request".into()).into(),
+    }
+}

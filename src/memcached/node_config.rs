@@ -1,0 +1,94 @@
+//! One node of a client, as it is configured.
+
+use std::fmt;
+
+use memcache::MemcacheError;
+
+use super::endpoint::Endpoint;
+use super::endpoint::Target;
+use super::endpoint::User;
+use super::options::MemcacheProtocol;
+use crate::error::ShardError;
+use crate::node::Node;
+use crate::node::Weight;
+
+/// One node: how it is connected to, under which name it is placed on the ring, and its weight.
+///
+/// # Examples
+///
+/// ```
+/// use shardwright::{MemcacheNodeConfig, ShardedMemcache};
+///
+/// let cache = ShardedMemcache::builder()
+///     .node(MemcacheNodeConfig::new("memcache://10.0.0.1:11211")?.name("cache1")?)
+///     .node(MemcacheNodeConfig::new("memcache://10.0.0.2:11211")?.name("cache2")?.weight(2)?)
+///     .build()?;
+/// assert_eq!(cache.nodes().len(), 2);
+/// # Ok::<(), memcache::MemcacheError>(())
+/// ```
+#[derive(Clone)]
+pub struct MemcacheNodeConfig {
+    node: Node,
+    user: Option<User>,
+    is_nodelay: bool,
+}
+
+impl MemcacheNodeConfig {
+    /// The name that places the node on the ring; without one it is nutcracker's (`host:port`, and `host`
+    /// alone for port 11211). Give names, and a node can move to another address without moving its keys.
+    ///
+    /// # Errors
+    ///
+    /// `BadURL` if it is empty.
+    pub fn name(self, name: &str) -> Result<Self, MemcacheError> {
+        Ok(Self { node: self.node.with_name(name)?, ..self })
+    }
+
+    /// The node's share of the keys, relative to the others (1).
+    ///
+    /// # Errors
+    ///
+    /// `BadURL` for zero.
+    pub fn weight(self, weight: u32) -> Result<Self, MemcacheError> {
+        let weight = Weight::new(weight)
+            .ok_or_else(|| ShardError::configuration("the weight of a node is not zero"))?;
+        Ok(Self { node: self.node.with_weight(weight), ..self })
+    }
+
+    /// The user name and the password for a server that was started with `-Y` (none). They are sent over
+    /// the connection as they are; any other server stores them as a value under the key `auth`.
+    pub fn user(self, name: &str, password: &str) -> Self {
+        let user = User { name: name.to_owned(), password: password.to_owned() };
+        Self { user: Some(user), ..self }
+    }
+
+    /// Whether TCP sends at once what there is to send (true).
+    pub fn nodelay(self, nodelay: bool) -> Self {
+        Self { is_nodelay: nodelay, ..self }
+    }
+
+    /// The node as the core knows it, and how it is reached.
+    pub(super) fn split(self, protocol: MemcacheProtocol) -> (Node, Endpoint) {
+        let Self { node, user, is_nodelay } = self;
+        let address = node.address().clone();
+        (node, Endpoint::new(Target { address, user, is_nodelay, protocol }))
+    }
+}
+
+/// A node of the core: an address, a name and a weight.
+impl From<Node> for MemcacheNodeConfig {
+    fn from(node: Node) -> Self {
+        Self { node, user: None, is_nodelay: true }
+    }
+}
+
+impl fmt::Debug for MemcacheNodeConfig {
+    /// All but the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemcacheNodeConfig")
+            .field("node", &self.node)
+            .field("user", &self.user.as_ref().map(|user| &user.name))
+            .field("is_nodelay", &self.is_nodelay)
+            .finish()
+    }
+}
