@@ -2,7 +2,8 @@
 //!
 //! A [`Distribution`] builds a [`Ring`] from nodes; the ring picks a node for a hash, many times. The
 //! built-in ones are listed by [`DistributionKind`]. `ketama`, `modula` and `random` are nutcracker's
-//! to the bit; `rendezvous` and `jump` are ours.
+//! to the bit; `rendezvous` and `jump` are ours. Those of memcached clients besides are had through a
+//! [`Preset`](crate::Preset).
 //!
 //! Not here: bytes to a hash ([`HashFn`](crate::HashFn)), and which nodes are live.
 
@@ -17,15 +18,19 @@ use crate::node::NodeId;
 use crate::node::Weight;
 
 mod buckets;
+mod clients;
+mod dalli;
 mod jump;
 mod ketama;
 mod mix;
 mod modula;
 mod node_set;
+mod pymemcache;
 mod random;
 mod rendezvous;
 mod rerouted;
 
+pub(crate) use clients::ClientDistribution;
 pub use node_set::NodeSet;
 pub(crate) use rerouted::reroute;
 
