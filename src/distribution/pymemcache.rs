@@ -28,6 +28,7 @@ impl PymemcacheRing {
     pub(super) fn new(nodes: &[RingNode]) -> Self {
         let mut nodes: Vec<_> = nodes.iter().collect();
         nodes.sort_by_key(|node| Reverse(node.name()));
+
         let candidate = |node: &RingNode| {
             let mut start = Murmur3::new(0);
             node.name().chars().chain(['-']).for_each(|letter| start.push(low_byte(letter)));
@@ -110,6 +111,23 @@ impl fmt::Debug for PymemcacheRing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::Address;
+    use crate::node::Node;
+
+    #[test]
+    fn of_two_equal_nodes_the_one_with_the_greater_name_wins() {
+        // Found by trying; pymemcache 4.0.0 says the first of each pair.
+        for pair in [["n65482", "n109204"], ["n87807", "n190367"], ["n241436", "n133636"]] {
+            for names in [pair, [pair[1], pair[0]]] {
+                let nodes = names.iter().enumerate().map(|(index, &name)| {
+                    let node = Node::new(Address::tcp("h", 1)).with_name(name).unwrap();
+                    RingNode::new(NodeId::new(index).unwrap(), &node)
+                });
+                let ring = PymemcacheRing::new(&nodes.collect::<Vec<_>>());
+                assert_eq!(names[ring.pick_key(b"key").index()], pair[0]);
+            }
+        }
+    }
 
     #[test]
     fn bytes_look_as_python_shows_them() {
