@@ -61,7 +61,7 @@
 //! | `ahash`, `bigdecimal`, `bloom`, `bytes`, `hashbrown`, `json`, `rust_decimal`, `search_unfinished`, `uuid`, `vector-sets` | commands and types of redis-rs | as there |
 //! | `cluster`, `sentinel` | redis-rs's own clients for these; none of ours | as there |
 //! | `cache-aio`, `cluster-async`, `entra-id`, `token-based-authentication` | redis-rs's features of these names | `tokio-comp`, and as there |
-//! | none | placement: [`Topology`], [`Router`], hashes, rings | crc32fast, fnv, md-5, parking_lot, percent-encoding, thiserror |
+//! | none | placement: [`Topology`], [`Router`], hashes, rings | crc32fast, fnv, md-5, parking_lot, percent-encoding, sha1, thiserror |
 //!
 //! With `tls-rustls` the application chooses a crypto provider before it connects, as with redis-rs:
 //! `rustls::crypto::ring::default_provider().install_default()`, or aws-lc's.
@@ -132,7 +132,7 @@ pub use command::{Blocking, CommandRule, CommandTable, Gather, KeySpec};
 pub use config::{Listen, NutcrackerConfig, PoolConfig};
 pub use distribution::{Distribution, DistributionKind, NodeOrder, NodeSet, Point, Ring, RingNode};
 pub use error::{Result, ShardError, ShardErrorKind};
-pub use hash::{CharSign, HashFn, HashKind, NutcrackerHash};
+pub use hash::{CharSign, ClientHashKind, HashFn, HashKind, NutcrackerHash};
 pub use health::{EjectMode, EjectPolicy, NodeState};
 pub use key::HashTag;
 #[cfg(feature = "memcache")]
@@ -148,7 +148,7 @@ pub use redis;
 // All of redis-rs, so that this crate can stand in the place of it: what is named here hides what the glob brings.
 #[cfg(feature = "redis")]
 pub use redis::*;
-pub use topology::{Event, Move, Movement, NodeMetrics, Router, Topology};
+pub use topology::{Event, Move, Movement, NodeMetrics, Preset, Router, Topology};
 
 // The examples in the README are compiled with those of the code.
 #[cfg(all(doctest, feature = "tokio-comp"))]

@@ -27,27 +27,47 @@ pub(super) struct KetamaRing {
 
 impl KetamaRing {
     pub(super) fn new(nodes: &[RingNode]) -> Self {
-        let total: u32 = nodes.iter().fold(0, |sum, node| sum.wrapping_add(node.weight().as_u32()));
-        let mut points = Vec::with_capacity(nodes.len() * POINTS_PER_NODE as usize);
-        for node in nodes {
-            let digests = digest_count(node.weight().as_u32(), total, nodes.len());
-            let mut label = Vec::with_capacity(LABEL_LIMIT);
-            for number in 0..digests {
-                label.clear();
-                write!(label, "{}-{number}", node.name()).expect("a Vec takes any bytes");
-                label.truncate(LABEL_LIMIT);
-                points.extend(md5_digest(&label).map(|hash| Point::new(hash, node.id())));
-            }
-        }
-        // Stable: of two equal points the node that comes first wins, as glibc's qsort leaves them.
+        Self::first_wins(weighted_points(nodes))
+    }
+
+    /// Of equal points the one that comes first owns the hash, as glibc's `qsort` leaves them.
+    pub(super) fn first_wins(mut points: Vec<Point>) -> Self {
         points.sort_by_key(|point| point.hash());
         Self::from_points(points)
     }
 
+    /// Of equal points the one that comes last owns the hash, as in a map that is written to.
+    pub(super) fn last_wins(mut points: Vec<Point>) -> Self {
+        points.reverse();
+        Self::first_wins(points)
+    }
+
     /// `points` are in ascending order and not empty.
-    fn from_points(points: Vec<Point>) -> Self {
+    pub(super) fn from_points(points: Vec<Point>) -> Self {
         let buckets = Buckets::new(&points);
         Self { points, buckets }
+    }
+}
+
+/// The points of every node, as many as its weight gives it, in the order of `nodes`.
+pub(super) fn weighted_points(nodes: &[RingNode]) -> Vec<Point> {
+    let total: u32 = nodes.iter().fold(0, |sum, node| sum.wrapping_add(node.weight().as_u32()));
+    let mut points = Vec::with_capacity(nodes.len() * POINTS_PER_NODE as usize);
+    for node in nodes {
+        let digests = digest_count(node.weight().as_u32(), total, nodes.len());
+        add_digests(&mut points, node, digests);
+    }
+    points
+}
+
+/// Four points for each of `count` digests of "name-number".
+pub(super) fn add_digests(points: &mut Vec<Point>, node: &RingNode, count: u32) {
+    let mut label = Vec::with_capacity(LABEL_LIMIT);
+    for number in 0..count {
+        label.clear();
+        write!(label, "{}-{number}", node.name()).expect("a Vec takes any bytes");
+        label.truncate(LABEL_LIMIT);
+        points.extend(md5_digest(&label).map(|hash| Point::new(hash, node.id())));
     }
 }
 

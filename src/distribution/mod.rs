@@ -2,7 +2,8 @@
 //!
 //! A [`Distribution`] builds a [`Ring`] from nodes; the ring picks a node for a hash, many times. The
 //! built-in ones are listed by [`DistributionKind`]. `ketama`, `modula` and `random` are nutcracker's
-//! to the bit; `rendezvous` and `jump` are ours.
+//! to the bit; `rendezvous` and `jump` are ours. Those of memcached clients besides are had through a
+//! [`Preset`](crate::Preset).
 //!
 //! Not here: bytes to a hash ([`HashFn`](crate::HashFn)), and which nodes are live.
 
@@ -17,15 +18,19 @@ use crate::node::NodeId;
 use crate::node::Weight;
 
 mod buckets;
+mod clients;
+mod dalli;
 mod jump;
 mod ketama;
 mod mix;
 mod modula;
 mod node_set;
+mod pymemcache;
 mod random;
 mod rendezvous;
 mod rerouted;
 
+pub(crate) use clients::ClientDistribution;
 pub use node_set::NodeSet;
 pub(crate) use rerouted::reroute;
 
@@ -72,9 +77,35 @@ pub trait Distribution: fmt::Debug + Send + Sync {
     /// The name for people: in `Debug` output and in messages.
     fn name(&self) -> &str;
 
+    /// Builds the ring over `nodes` without those in `ejected`, as the ejection mode `rebuild` has it; at
+    /// least one is left.
+    ///
+    /// Override it where the ejected nodes still say what kind of ring it is.
+    fn rebuild(&self, nodes: &[RingNode], ejected: &NodeSet) -> Arc<dyn Ring> {
+        self.build(&live(nodes, ejected))
+    }
+
     /// How nodes are numbered for this distribution, unless the topology says otherwise.
     fn node_order(&self) -> NodeOrder {
         NodeOrder::ByName
+    }
+}
+
+impl<T: Distribution + ?Sized> Distribution for Arc<T> {
+    fn build(&self, nodes: &[RingNode]) -> Arc<dyn Ring> {
+        (**self).build(nodes)
+    }
+
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn rebuild(&self, nodes: &[RingNode], ejected: &NodeSet) -> Arc<dyn Ring> {
+        (**self).rebuild(nodes, ejected)
+    }
+
+    fn node_order(&self) -> NodeOrder {
+        (**self).node_order()
     }
 }
 
@@ -84,6 +115,21 @@ pub trait Ring: fmt::Debug + Send + Sync {
     ///
     /// It is called on every request, from many threads, and must not panic.
     fn pick(&self, hash: u32) -> NodeId;
+
+    /// Whether the ring looks at the key and not at its hash: then
+    /// [`pick_key`](Self::pick_key) is asked instead of [`pick`](Self::pick), and the key is not hashed.
+    ///
+    /// It is asked once a ring.
+    fn picks_by_key(&self) -> bool {
+        false
+    }
+
+    /// The node that owns `key`, of which only what counts is given: the part in its hash tag if it
+    /// has one. Asked only of a ring that [picks by key](Self::picks_by_key), and then as `pick` is.
+    fn pick_key(&self, key: &[u8]) -> NodeId {
+        let _ = key;
+        self.pick(0)
+    }
 
     /// The same ring without the nodes in `ejected`: each hash of theirs goes to the node that
     /// follows it in this ring's own sense, and no other hash moves.
@@ -161,6 +207,10 @@ impl RingNode {
     pub fn weight(&self) -> Weight {
         self.weight
     }
+}
+
+fn live(nodes: &[RingNode], ejected: &NodeSet) -> Vec<RingNode> {
+    nodes.iter().filter(|node| !ejected.contains(node.id())).cloned().collect()
 }
 
 /// How the nodes of a topology are numbered. It matters to `modula` and `jump`, and to `ketama` only

@@ -39,4 +39,28 @@ impl Ring for Rerouted {
             .find(|&node| !self.ejected.contains(node))
             .unwrap_or_else(|| self.live[(mixed(0) % self.live.len() as u64) as usize])
     }
+
+    fn picks_by_key(&self) -> bool {
+        self.ring.picks_by_key()
+    }
+
+    /// As `pick`, with other keys in place of other hashes.
+    fn pick_key(&self, key: &[u8]) -> NodeId {
+        let own = self.ring.pick_key(key);
+        if !self.ejected.contains(own) {
+            return own;
+        }
+        let mut other = key.to_vec();
+        let mut ask = |attempt: u64| {
+            other.truncate(key.len());
+            other.extend_from_slice(&mix(attempt).to_le_bytes());
+            self.ring.pick_key(&other)
+        };
+        (1..=ATTEMPTS).map(&mut ask).find(|&node| !self.ejected.contains(node)).unwrap_or_else(
+            || {
+                let sum = key.iter().fold(0, |sum, &byte| mix(sum ^ u64::from(byte)));
+                self.live[(sum % self.live.len() as u64) as usize]
+            },
+        )
+    }
 }

@@ -31,3 +31,8 @@ pub(super) fn crc32(key: &[u8]) -> u32 {
 pub(super) fn crc32a(key: &[u8]) -> u32 {
     crc32fast::hash(key)
 }
+
+/// gomemcache `selector.go` `PickServer` copies a key into 256 bytes before it takes the CRC-32.
+pub(super) fn gomemcache(key: &[u8]) -> u32 {
+    crc32a(&key[..key.len().min(256)])
+}

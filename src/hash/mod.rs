@@ -1,26 +1,35 @@
-//! Key hashes: bytes to a 32-bit number, bit for bit as nutcracker computes them.
+//! Key hashes: bytes to a 32-bit number, bit for bit as nutcracker and others compute them.
 //!
 //! [`HashKind`] lists the twelve functions of nutcracker 0.5.0 (`src/hashkit`), [`CharSign`] says how
-//! a C `char` was compiled there, and [`HashFn`] is what a function of your own implements.
+//! a C `char` was compiled there, [`ClientHashKind`] lists what clients of memcached have besides, and
+//! [`HashFn`] is what a function of your own implements.
 //!
 //! Not here: which part of a key is hashed ([`HashTag`](crate::HashTag)), and what the number means
 //! ([`Ring`](crate::Ring)).
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::error::Result;
 use crate::error::ShardError;
 
+mod clients;
 mod crc;
 mod fnv;
 mod hsieh;
 mod jenkins;
 mod md5;
 mod murmur;
+mod murmur3;
 mod one_at_a_time;
+mod sha1;
+mod utf16;
 
+pub use clients::ClientHashKind;
 pub(crate) use md5::digest as md5_digest;
+pub(crate) use murmur3::Murmur3;
+pub(crate) use sha1::sha1_start;
 
 /// A function from a key's bytes to a 32-bit number.
 ///
@@ -58,6 +67,20 @@ pub trait HashFn: fmt::Debug + Send + Sync {
     /// Hashes four keys. Override it where four can be computed faster together than one by one.
     fn hash_four(&self, keys: [&[u8]; 4]) -> [u32; 4] {
         keys.map(|key| self.hash(key))
+    }
+}
+
+impl<T: HashFn + ?Sized> HashFn for Arc<T> {
+    fn hash(&self, key: &[u8]) -> u32 {
+        (**self).hash(key)
+    }
+
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn hash_four(&self, keys: [&[u8]; 4]) -> [u32; 4] {
+        (**self).hash_four(keys)
     }
 }
 

@@ -16,6 +16,7 @@ mod counters;
 mod description;
 mod event;
 mod movement;
+mod preset;
 mod router;
 mod shared;
 
@@ -26,6 +27,7 @@ pub use description::Topology;
 pub use event::Event;
 pub use movement::Move;
 pub use movement::Movement;
+pub use preset::Preset;
 pub use router::Router;
 pub(crate) use router::Unroutable;
 pub(crate) use shared::Member;

@@ -10,9 +10,9 @@ use crate::distribution::Point;
 /// Which share of the hash space moves when a topology changes, and from which node to which.
 ///
 /// Shares are of the 2^32 hashes, all nodes being live. How many *keys* that is depends on how evenly
-/// the hash function spreads them. Between two topologies that hash differently it is the share of
-/// 65,536 decimal numbers as keys: what differs for other keys only (a hash tag, bytes from 0x80 on)
-/// is not seen. Between two `random` ones nothing moves, since every node has every key there.
+/// the hash function spreads them. Between two topologies that hash differently, or one of which picks
+/// by key and not by hash, it is the share of 65,536 decimal numbers as keys: what differs for other
+/// keys only (a hash tag, bytes from 0x80 on) is not seen. Between two `random` ones nothing moves, since every node has every key there.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Movement {
     moves: Vec<Move>,
@@ -58,7 +58,9 @@ impl Movement {
                 *shares.entry((from, to)).or_default() += share;
             }
         };
-        let hashes_alike = before.topology().hashes_like(after.topology());
+        let by_key = |router: &Router| router.full_ring().picks_by_key();
+        let hashes_alike =
+            !by_key(before) && !by_key(after) && before.topology().hashes_like(after.topology());
         let (old, new) = (before.full_ring().points(), after.full_ring().points());
         if hashes_alike && !old.is_empty() && !new.is_empty() {
             for arc in arcs(old, new) {
@@ -67,15 +69,15 @@ impl Movement {
         } else {
             for number in 0..SAMPLES {
                 let share = 1.0 / f64::from(SAMPLES);
-                let (old, new) = if hashes_alike {
-                    let hash = number.wrapping_mul(0x9e37_79b9);
-                    (hash, hash)
+                let hash = number.wrapping_mul(0x9e37_79b9);
+                if hashes_alike {
+                    count(before.owner(hash), after.owner(hash), share);
                 } else {
                     // One hash here says nothing about the hash there: ask for keys.
-                    let key = number.wrapping_mul(0x9e37_79b9).to_string();
-                    (before.hash_of_key(key.as_bytes()), after.hash_of_key(key.as_bytes()))
-                };
-                count(before.owner(old), after.owner(new), share);
+                    let key = hash.to_string();
+                    let key = key.as_bytes();
+                    count(before.owner_of_key(key), after.owner_of_key(key), share);
+                }
             }
         }
         let mut moves: Vec<_> = shares

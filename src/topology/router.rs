@@ -30,6 +30,8 @@ pub struct Router {
     full_ring: Arc<dyn Ring>,
     /// What is asked; none if every node is ejected.
     ring: Option<Arc<dyn Ring>>,
+    /// Whether `ring` is asked for the key itself.
+    picks_by_key: bool,
     /// Nodes that get no requests.
     ejected: NodeSet,
     /// Ejected nodes that still own keys, if there are any.
@@ -47,12 +49,13 @@ impl Router {
     pub(super) fn new(topology: Topology) -> Self {
         let nodes: Arc<[Node]> =
             topology.numbering().into_iter().map(|place| topology.nodes()[place].clone()).collect();
-        let full_ring = topology.distribution().build(&ring_nodes(&nodes, &NodeSet::new()));
+        let full_ring = topology.distribution().build(&ring_nodes(&nodes));
         Self {
             hash: Arc::clone(topology.shared_hash()),
             hash_tag: topology.hash_tag(),
             topology: Arc::new(topology),
             nodes,
+            picks_by_key: full_ring.picks_by_key(),
             ring: Some(Arc::clone(&full_ring)),
             full_ring,
             ejected: NodeSet::new(),
@@ -66,6 +69,7 @@ impl Router {
         router.ejected = ejected.clone();
         router.refused = None;
         router.ring = Some(Arc::clone(&self.full_ring));
+        router.picks_by_key = self.full_ring.picks_by_key();
         if ejected.is_empty() {
             return router;
         }
@@ -74,14 +78,15 @@ impl Router {
             EjectMode::FailFast => router.refused = Some(ejected.clone()),
             _ if ejected.len() >= self.nodes.len() => router.ring = None,
             EjectMode::Rebuild => {
-                let live = ring_nodes(&self.nodes, ejected);
-                router.ring = Some(self.topology.distribution().build(&live));
+                let nodes = ring_nodes(&self.nodes);
+                router.ring = Some(self.topology.distribution().rebuild(&nodes, ejected));
             }
             EjectMode::Successor => {
                 let ids: Vec<_> = ids(&self.nodes).collect();
                 router.ring = Some(reroute(&self.full_ring, &ids, ejected));
             }
         }
+        router.picks_by_key = router.ring.as_ref().is_some_and(|ring| ring.picks_by_key());
         router
     }
 
@@ -132,6 +137,8 @@ impl Router {
 
     /// The hash of `key`: of what its hash tag encloses if it has one, and 0 if nothing is left to
     /// hash (nutcracker 0.5.0 `nc_server.c` `server_pool_hash`).
+    ///
+    /// A ring that [picks by key](Ring::picks_by_key) does not look at it.
     pub fn hash_of_key(&self, key: &[u8]) -> u32 {
         match self.hashed_part(key) {
             [] => 0,
@@ -150,12 +157,20 @@ impl Router {
     /// The node for `key`. A pool of one node hashes nothing.
     #[inline]
     pub(crate) fn route(&self, key: &[u8]) -> Result<NodeId, Unroutable> {
+        if self.picks_by_key {
+            return self.route_by_key(key);
+        }
         let hash = if self.nodes.len() == 1 { 0 } else { self.hash_of_key(key) };
         self.route_hash(hash)
     }
 
+    fn route_by_key(&self, key: &[u8]) -> Result<NodeId, Unroutable> {
+        let ring = self.ring.as_ref().ok_or(Unroutable::NoLiveNode)?;
+        self.admit(ring.pick_key(self.hashed_part(key)))
+    }
+
     #[inline]
-    pub(crate) fn route_hash(&self, hash: u32) -> Result<NodeId, Unroutable> {
+    fn route_hash(&self, hash: u32) -> Result<NodeId, Unroutable> {
         let ring = self.ring.as_ref().ok_or(Unroutable::NoLiveNode)?;
         self.admit(ring.pick(hash))
     }
@@ -166,6 +181,9 @@ impl Router {
         keys: impl ExactSizeIterator<Item = &'k [u8]>,
         mut each: impl FnMut(usize, Result<NodeId, Unroutable>),
     ) {
+        if self.picks_by_key {
+            return keys.enumerate().for_each(|(index, key)| each(index, self.route_by_key(key)));
+        }
         let count = keys.len();
         let mut keys = keys.map(|key| self.hashed_part(key));
         let mut index = 0;
@@ -203,6 +221,15 @@ impl Router {
         self.full_ring.pick(hash)
     }
 
+    /// Owner of a key while every node is live.
+    pub(super) fn owner_of_key(&self, key: &[u8]) -> NodeId {
+        if self.full_ring.picks_by_key() {
+            self.full_ring.pick_key(self.hashed_part(key))
+        } else {
+            self.owner(self.hash_of_key(key))
+        }
+    }
+
     pub(super) fn full_ring(&self) -> &dyn Ring {
         &*self.full_ring
     }
@@ -212,12 +239,8 @@ fn ids(nodes: &[Node]) -> impl Iterator<Item = NodeId> {
     (0..nodes.len()).filter_map(NodeId::new)
 }
 
-fn ring_nodes(nodes: &[Node], left_out: &NodeSet) -> Vec<RingNode> {
-    ids(nodes)
-        .zip(nodes)
-        .filter(|(id, _)| !left_out.contains(*id))
-        .map(|(id, node)| RingNode::new(id, node))
-        .collect()
+fn ring_nodes(nodes: &[Node]) -> Vec<RingNode> {
+    ids(nodes).zip(nodes).map(|(id, node)| RingNode::new(id, node)).collect()
 }
 
 #[cfg(test)]

@@ -38,5 +38,6 @@ mod nutcracker_config;
 mod opening;
 #[cfg(feature = "r2d2")]
 mod pools;
+mod presets;
 #[cfg(feature = "redis")]
 mod redis_tests;
