@@ -19,7 +19,7 @@ use rustix::time::clock_gettime;
 mod benchmarks;
 
 /// What is compared: ours, and what it is measured against.
-const PAIRS: [(&str, &str); 18] = [
+const PAIRS: [(&str, &str); 24] = [
     ("client/get/shardwright/1", "client/get/redis-rs/1"),
     ("client/get/shardwright/4", "client/get/redis-rs/1"),
     ("client/set/shardwright/1", "client/set/redis-rs/1"),
@@ -38,6 +38,12 @@ const PAIRS: [(&str, &str); 18] = [
     ("aio/get_by_200/shardwright/4", "aio/get_by_200/redis-rs/1"),
     ("aio/mget_100_by_10/shardwright/1", "aio/mget_100_by_10/redis-rs/1"),
     ("aio/mget_100_by_10/shardwright/4", "aio/mget_100_by_10/redis-rs/1"),
+    ("memcached/get/shardwright/1", "memcached/get/memcache/1"),
+    ("memcached/get/shardwright/4", "memcached/get/memcache-ascii/1"),
+    ("memcached/set/shardwright/1", "memcached/set/memcache/1"),
+    ("memcached/set/shardwright/4", "memcached/set/memcache-ascii/1"),
+    ("memcached/gets_100/shardwright/1", "memcached/gets_100/memcache/1"),
+    ("memcached/gets_100/shardwright/4", "memcached/gets_100/shardwright/1"),
 ];
 
 /// How long one side is measured in a round.

@@ -21,6 +21,7 @@ use super::client::key;
 use super::client::length;
 use super::client::lengths;
 use super::client::sets;
+use super::servers::Program;
 use super::servers::Server;
 use super::servers::Servers;
 
@@ -64,7 +65,7 @@ fn add(
     if !(list.is_wanted)(&name) {
         return;
     }
-    let Some(started) = servers.get_or_init(|| Server::start_many(4)) else {
+    let Some(started) = servers.get_or_init(|| Server::start_many(Program::RedisServer, 4)) else {
         eprintln!("{name} is left out: redis-server is not installed");
         return;
     };

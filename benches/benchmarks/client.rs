@@ -16,6 +16,7 @@ use shardwright::ConnectMode;
 use shardwright::ShardedClient;
 
 use super::List;
+use super::servers::Program;
 use super::servers::Server;
 use super::servers::Servers;
 
@@ -107,7 +108,7 @@ fn add(
     if !(list.is_wanted)(&name) {
         return;
     }
-    let Some(started) = servers.get_or_init(|| Server::start_many(4)) else {
+    let Some(started) = servers.get_or_init(|| Server::start_many(Program::RedisServer, 4)) else {
         eprintln!("{name} is left out: redis-server is not installed");
         return;
     };

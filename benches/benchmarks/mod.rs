@@ -12,9 +12,11 @@ mod building;
 mod client;
 mod hashing;
 mod inputs;
+#[cfg(feature = "memcache")]
+mod memcached;
 mod picking;
 mod routing;
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "redis", feature = "memcache"))]
 mod servers;
 
 /// One thing that is measured.
@@ -36,6 +38,8 @@ pub fn wanted(is_wanted: impl Fn(&str) -> bool) -> Vec<Benchmark> {
     client::add_to(&mut list);
     #[cfg(feature = "tokio-comp")]
     aio::add_to(&mut list);
+    #[cfg(feature = "memcache")]
+    memcached::add_to(&mut list);
     list.benchmarks
 }
 

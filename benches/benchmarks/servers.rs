@@ -1,4 +1,4 @@
-//! redis-servers for what is measured through a connection.
+//! Servers for what is measured through a connection.
 
 use std::net::TcpListener;
 use std::net::TcpStream;
@@ -11,8 +11,17 @@ use std::time::Instant;
 /// How long a server may take to listen.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A redis-server without persistence on a free port of the loopback interface, ended when dropped.
+/// What is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Program {
+    /// Without persistence.
+    RedisServer,
+    Memcached,
+}
+
+/// A server on a free port of the loopback interface, ended when dropped.
 pub(super) struct Server {
+    program: Program,
     process: Child,
     port: u16,
 }
@@ -21,33 +30,30 @@ pub(super) struct Server {
 pub(super) type Servers = Option<Vec<Server>>;
 
 impl Server {
-    /// Starts `count` of them; none if redis-server is not installed.
+    /// Starts `count` of them; none if the program is not installed.
     ///
     /// # Panics
     ///
     /// Under `CI=true`, if it is not installed; and if it does not come up.
-    pub(super) fn start_many(count: usize) -> Option<Vec<Self>> {
-        let found = Command::new("redis-server").arg("--version").stdout(Stdio::null()).status();
+    pub(super) fn start_many(program: Program, count: usize) -> Option<Vec<Self>> {
+        let name = program.name();
+        let found = Command::new(name).arg("--version").stdout(Stdio::null()).status();
         if !found.is_ok_and(|status| status.success()) {
-            assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "redis-server is not installed");
+            assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{name} is not installed");
+            eprintln!("{name} is not installed: what needs it is left out");
             return None;
         }
-        Some((0..count).map(|_| Self::start()).collect())
+        Some((0..count).map(|_| Self::start(program)).collect())
     }
 
-    fn start() -> Self {
+    fn start(program: Program) -> Self {
         let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let port = free.expect("there is a free port").port();
-        let process = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
-            .args(["--save", "", "--appendonly", "no"])
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server starts");
-        let mut server = Self { process, port };
+        let process = program.command(port).stdout(Stdio::null()).spawn().expect("it starts");
+        let mut server = Self { program, process, port };
         let start = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(start.elapsed() < PATIENCE, "redis-server does not listen on port {port}");
+            assert!(start.elapsed() < PATIENCE, "{program:?} does not listen on port {port}");
             std::thread::sleep(Duration::from_millis(5));
         }
         let ended = server.process.try_wait().expect("its state can be asked for");
@@ -56,7 +62,40 @@ impl Server {
     }
 
     pub(super) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}/", self.port)
+        let scheme = match self.program {
+            Program::RedisServer => "redis",
+            Program::Memcached => "memcache",
+        };
+        format!("{scheme}://127.0.0.1:{}/", self.port)
+    }
+
+    #[cfg(feature = "memcache")]
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+impl Program {
+    fn name(self) -> &'static str {
+        match self {
+            Self::RedisServer => "redis-server",
+            Self::Memcached => "memcached",
+        }
+    }
+
+    fn command(self, port: u16) -> Command {
+        let mut command = Command::new(self.name());
+        let port = port.to_string();
+        match self {
+            Self::RedisServer => command.args(["--port", &port, "--bind", "127.0.0.1"]).args([
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+            ]),
+            Self::Memcached => command.args(["-p", &port, "-l", "127.0.0.1", "-u", "root"]),
+        };
+        command
     }
 }
 

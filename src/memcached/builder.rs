@@ -8,22 +8,21 @@ use memcache::MemcacheError;
 
 use super::ShardedMemcache;
 use super::endpoint::Endpoint;
+use super::hash_function::HashFunction;
 use super::into_builder::IntoMemcacheTopology;
 use super::node_config::MemcacheNodeConfig;
 use super::options::FailedReads;
 use super::options::MemcacheProtocol;
 use super::options::Options;
 use crate::distribution::Distribution;
-use crate::distribution::DistributionKind;
 use crate::distribution::NodeOrder;
 use crate::error::Result;
-use crate::error::ShardError;
 use crate::hash::HashFn;
-use crate::hash::HashKind;
 use crate::health::EjectPolicy;
 use crate::key::HashTag;
 use crate::net::Listener;
 use crate::topology::Event;
+use crate::topology::Preset;
 use crate::topology::Topology;
 
 /// Builds a [`ShardedMemcache`] setting by setting.
@@ -51,8 +50,11 @@ use crate::topology::Topology;
 #[must_use = "a builder does nothing until it builds"]
 pub struct ShardedMemcacheBuilder {
     nodes: Vec<MemcacheNodeConfig>,
-    hash: Arc<dyn HashFn>,
-    distribution: Arc<dyn Distribution>,
+    /// Whose placement is taken over.
+    preset: Preset,
+    /// Instead of the preset's.
+    hash: Option<Arc<dyn HashFn>>,
+    distribution: Option<Arc<dyn Distribution>>,
     hash_tag: Option<HashTag>,
     node_order: Option<NodeOrder>,
     eject: EjectPolicy,
@@ -64,8 +66,9 @@ impl Default for ShardedMemcacheBuilder {
     fn default() -> Self {
         Self {
             nodes: Vec::new(),
-            hash: Arc::new(HashKind::default()),
-            distribution: Arc::new(DistributionKind::default()),
+            preset: Preset::Twemproxy,
+            hash: None,
+            distribution: None,
             hash_tag: None,
             node_order: None,
             eject: EjectPolicy::default(),
@@ -112,8 +115,9 @@ impl ShardedMemcacheBuilder {
     /// Hash, distribution, hash tag, order and ejection policy of `topology`; of its nodes nothing.
     pub fn rules_of(self, topology: &Topology) -> Self {
         Self {
-            hash: Arc::clone(topology.shared_hash()),
-            distribution: Arc::clone(topology.shared_distribution()),
+            preset: Preset::Twemproxy,
+            hash: Some(Arc::clone(topology.shared_hash())),
+            distribution: Some(Arc::clone(topology.shared_distribution())),
             hash_tag: topology.hash_tag(),
             node_order: topology.node_order(),
             eject: topology.eject_policy().clone(),
@@ -121,14 +125,36 @@ impl ShardedMemcacheBuilder {
         }
     }
 
-    /// How keys are hashed (`fnv1a_64`).
-    pub fn hash(self, hash: impl HashFn + 'static) -> Self {
-        Self { hash: Arc::new(hash), ..self }
+    /// Places keys as another client does: its hash, its distribution, its order and names of nodes
+    /// (`twemproxy`).
+    ///
+    /// What [`hash`](Self::hash), [`distribution`](Self::distribution) and [`node_order`](Self::node_order)
+    /// set goes before. Nodes that were given names keep them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use shardwright::{Preset, ShardedMemcache};
+    ///
+    /// // Where PHP's memcached puts keys, with OPT_LIBKETAMA_COMPATIBLE.
+    /// let cache = ShardedMemcache::builder()
+    ///     .add_server(vec!["memcache://10.0.0.1", "memcache://10.0.0.2"])?
+    ///     .preset(Preset::LibmemcachedKetama)
+    ///     .build()?;
+    /// # Ok::<(), memcache::MemcacheError>(())
+    /// ```
+    pub fn preset(self, preset: Preset) -> Self {
+        Self { preset, ..self }
     }
 
-    /// Which node a hash belongs to (`ketama`).
+    /// How keys are hashed (`fnv1a_64`, or as the preset has it).
+    pub fn hash(self, hash: impl HashFn + 'static) -> Self {
+        Self { hash: Some(Arc::new(hash)), ..self }
+    }
+
+    /// Which node a hash belongs to (`ketama`, or as the preset has it).
     pub fn distribution(self, distribution: impl Distribution + 'static) -> Self {
-        Self { distribution: Arc::new(distribution), ..self }
+        Self { distribution: Some(Arc::new(distribution)), ..self }
     }
 
     /// The two characters around the part of a key that is hashed (none).
@@ -136,7 +162,7 @@ impl ShardedMemcacheBuilder {
         Self { hash_tag: Some(tag), ..self }
     }
 
-    /// How nodes are numbered (as the distribution wants it).
+    /// How nodes are numbered (as the distribution, or the preset, wants it).
     pub fn node_order(self, order: NodeOrder) -> Self {
         Self { node_order: Some(order), ..self }
     }
@@ -226,6 +252,35 @@ impl ShardedMemcacheBuilder {
         self
     }
 
+    /// Places keys as `memcache::Client` does with this function: on the node at its result modulo the
+    /// number of nodes, in the order they were added.
+    ///
+    /// # Examples
+    ///
+    /// The placement of `memcache::Client` without a function of one's own, for as long as the standard
+    /// library's hasher stays as it is:
+    ///
+    /// ```
+    /// use std::hash::{DefaultHasher, Hash, Hasher};
+    ///
+    /// use shardwright::ShardedMemcache;
+    ///
+    /// fn default_of_memcache(key: &str) -> u64 {
+    ///     let mut hasher = DefaultHasher::new();
+    ///     key.hash(&mut hasher);
+    ///     hasher.finish()
+    /// }
+    ///
+    /// let cache = ShardedMemcache::builder()
+    ///     .add_server(vec!["memcache://10.0.0.1", "memcache://10.0.0.2"])?
+    ///     .with_hash_function(default_of_memcache)
+    ///     .build()?;
+    /// # Ok::<(), memcache::MemcacheError>(())
+    /// ```
+    pub fn with_hash_function(self, hash_function: fn(&str) -> u64) -> Self {
+        self.distribution(HashFunction(hash_function))
+    }
+
     /// As [`connect_timeout`](Self::connect_timeout).
     pub fn with_connection_timeout(self, connection_timeout: Duration) -> Self {
         self.connect_timeout(connection_timeout)
@@ -253,15 +308,19 @@ impl ShardedMemcacheBuilder {
     }
 
     pub(super) fn topology(&self) -> Result<(Topology, Vec<Endpoint>)> {
-        if self.nodes.is_empty() {
-            return Err(ShardError::configuration("there is no node"));
-        }
         let split = |node: MemcacheNodeConfig| node.split(self.options.protocol);
         let (nodes, endpoints): (Vec<_>, Vec<_>) = self.nodes.iter().cloned().map(split).unzip();
-        let mut topology = Topology::new(nodes)?
-            .with_shared_hash(Arc::clone(&self.hash))
-            .with_shared_distribution(Arc::clone(&self.distribution))
+        let mut topology = self
+            .preset
+            .topology_with_shared_hash(nodes, self.hash.clone())?
             .with_eject_policy(self.eject.clone());
+        if let Some(distribution) = &self.distribution {
+            // How nodes are numbered goes with it.
+            topology = Topology::new(topology.nodes().to_vec())?
+                .with_shared_hash(Arc::clone(topology.shared_hash()))
+                .with_shared_distribution(Arc::clone(distribution))
+                .with_eject_policy(self.eject.clone());
+        }
         if let Some(tag) = self.hash_tag {
             topology = topology.with_hash_tag(tag);
         }
@@ -288,6 +347,7 @@ impl fmt::Debug for ShardedMemcacheBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ShardedMemcacheBuilder")
             .field("nodes", &self.nodes)
+            .field("preset", &self.preset)
             .field("hash", &self.hash)
             .field("distribution", &self.distribution)
             .field("hash_tag", &self.hash_tag)

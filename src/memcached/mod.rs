@@ -19,6 +19,7 @@ mod endpoint;
 mod error;
 mod exchange;
 mod greeting;
+mod hash_function;
 mod into_builder;
 mod link;
 mod many;

@@ -137,10 +137,30 @@ impl Preset {
         nodes: impl IntoIterator<Item = Node>,
         hash: impl HashFn + 'static,
     ) -> Result<Topology> {
-        if matches!(self, Self::Pymemcache | Self::Dalli | Self::Gomemcache) {
-            return Err(ShardError::configuration(format!("{self} has one hash and no other")));
-        }
+        self.check_hash()?;
         self.build(nodes, Arc::new(hash))
+    }
+
+    /// As [`topology`](Self::topology), with `hash` if there is one.
+    #[cfg_attr(not(feature = "memcache"), allow(dead_code, reason = "a builder asks"))]
+    pub(crate) fn topology_with_shared_hash(
+        self,
+        nodes: impl IntoIterator<Item = Node>,
+        hash: Option<Arc<dyn HashFn>>,
+    ) -> Result<Topology> {
+        if hash.is_some() {
+            self.check_hash()?;
+        }
+        self.build(nodes, hash.unwrap_or_else(|| self.hash()))
+    }
+
+    fn check_hash(self) -> Result<()> {
+        match self {
+            Self::Pymemcache | Self::Dalli | Self::Gomemcache => {
+                Err(ShardError::configuration(format!("{self} has one hash and no other")))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn build(
