@@ -63,7 +63,6 @@ impl fmt::Debug for HashFunctionRing {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::memcached::ShardedMemcache;
     use crate::node::Node;
 
