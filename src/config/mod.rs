@@ -18,6 +18,14 @@ pub use nutcracker::NutcrackerConfig;
 #[cfg(feature = "config")]
 pub use nutcracker::PoolConfig;
 pub(crate) use url::Limit;
+#[allow(unused_imports, reason = "the memcached client is still to come")]
+pub(crate) use url::MemcacheProtocol;
+#[allow(unused_imports, reason = "the memcached client is still to come")]
+pub(crate) use url::MemcacheTls;
+#[allow(unused_imports, reason = "the memcached client is still to come")]
+pub(crate) use url::MemcacheUrl;
+#[allow(unused_imports, reason = "the memcached client is still to come")]
+pub(crate) use url::MemcacheUrlNode;
 pub(crate) use url::ShardUrl;
 pub(crate) use url::Tls;
 pub(crate) use url::UrlNode;

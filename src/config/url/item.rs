@@ -1,8 +1,10 @@
 //! Items of a list: URLs as redis-rs takes them, each of one node.
 
+use super::Family;
 use super::Reason;
 use super::Tls;
 use super::UrlNode;
+use super::list;
 use super::options::is_resp3;
 use super::options::pairs;
 use super::parts::Parts;
@@ -16,31 +18,9 @@ use crate::node::Node;
 
 /// Reads items with commas between them.
 pub(super) fn parse_list(text: &str) -> Result<Vec<UrlNode>, Reason> {
-    let items: Vec<_> = text.split(',').map(str::trim).collect();
     let mut inherited = None;
-    let mut nodes = Vec::with_capacity(items.len());
-    for (place, item) in items.iter().enumerate() {
-        let node = parse(item, &mut inherited).map_err(|reason| {
-            let reason = if is_perhaps_secret(&items, place) {
-                "it is not the URL of a node; a comma in a password is written %2C"
-            } else {
-                &reason
-            };
-            format!("node {} of the URL: {reason}", place + 1)
-        });
-        nodes.push(node?);
-    }
-    Ok(nodes)
-}
-
-/// Whether a comma before or behind the item may belong to a password: then the item is perhaps a
-/// part of it and must not be shown. A scheme ends the doubt.
-fn is_perhaps_secret(items: &[&str], place: usize) -> bool {
     let has_scheme = |item: &str| matches!(scheme::split(item), Ok(Some(_)));
-    let mut later = items[place + 1..].iter().take_while(|item| !has_scheme(item));
-    let begin = (0..=place).rfind(|&place| has_scheme(items[place])).unwrap_or(0);
-    later.any(|item| item.contains('@'))
-        || items[begin..place].iter().any(|item| item.contains("pass"))
+    list::parse(text, has_scheme, |item| parse(item, &mut inherited))
 }
 
 /// Reads one item that has a scheme.
@@ -60,11 +40,7 @@ fn parse(item: &str, inherited: &mut Option<Scheme>) -> Result<UrlNode, Reason> 
         }
         (None, Some(Scheme::Unix)) => (Scheme::Unix, item.to_owned()),
         (None, Some(scheme)) => {
-            if item.split_once('@').is_some_and(|(user, _)| !user.contains(':')) {
-                return Err("it has a user name without a password; \
-                            a comma in a password is written %2C"
-                    .into());
-            }
+            list::refuse_half_user(item)?;
             (scheme, format!("//{item}"))
         }
     };
@@ -87,7 +63,7 @@ fn tcp(rest: &str, is_tls: bool) -> Result<UrlNode, Reason> {
         }
     }
     Ok(UrlNode {
-        node: Node::new(address(parts.hosts)?),
+        node: Node::new(address(parts.hosts, Family::Redis)?),
         tls: parts.tls(is_tls)?,
         username,
         password,

@@ -42,10 +42,22 @@ use crate::node::Node;
 use crate::topology::Topology;
 
 mod item;
+mod list;
+#[allow(dead_code, reason = "the memcached client is still to come")]
+mod memcached;
 mod options;
 mod parts;
 mod scheme;
 mod shard;
+
+#[allow(unused_imports, reason = "the memcached client is still to come")]
+pub(crate) use memcached::MemcacheProtocol;
+#[allow(unused_imports, reason = "the memcached client is still to come")]
+pub(crate) use memcached::MemcacheTls;
+#[allow(unused_imports, reason = "the memcached client is still to come")]
+pub(crate) use memcached::MemcacheUrl;
+#[allow(unused_imports, reason = "the memcached client is still to come")]
+pub(crate) use memcached::MemcacheUrlNode;
 
 use options::Options;
 
@@ -94,6 +106,40 @@ pub(crate) enum Limit {
     After(Duration),
 }
 
+impl Limit {
+    fn of(duration: Duration) -> Self {
+        match duration {
+            Duration::ZERO => Self::Never,
+            duration => Self::After(duration),
+        }
+    }
+}
+
+/// Which servers a URL is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Family {
+    Redis,
+    Memcache,
+}
+
+impl Family {
+    /// The port of a node without one.
+    fn port(self) -> u16 {
+        match self {
+            Self::Redis => 6379,
+            Self::Memcache => 11211,
+        }
+    }
+
+    /// The scheme of a URL of several nodes.
+    fn shard(self) -> &'static str {
+        match self {
+            Self::Redis => "redis+shard",
+            Self::Memcache => "memcache+shard",
+        }
+    }
+}
+
 /// What is wrong with a part of a URL. It is shown behind the number of the node, and holds no
 /// password.
 type Reason = String;
@@ -137,9 +183,9 @@ impl ShardUrl {
         let topology = Topology::new(nodes.iter().map(|node| node.node.clone()))?;
         Ok(Self {
             nodes,
-            topology: options.apply(topology),
-            timeout: options.timeout,
-            connect_timeout: options.connect_timeout,
+            topology: options.pool.apply(topology),
+            timeout: options.pool.timeout,
+            connect_timeout: options.pool.connect_timeout,
         })
     }
 }

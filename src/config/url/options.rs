@@ -17,9 +17,16 @@ use crate::key::HashTag;
 use crate::node::decimal;
 use crate::topology::Topology;
 
-/// Options of a pool.
+/// Options of a pool of Redis nodes.
 #[derive(Debug, Default)]
 pub(super) struct Options {
+    pub(super) pool: PoolOptions,
+    pub(super) is_resp3: bool,
+}
+
+/// Options of any pool.
+#[derive(Debug, Default)]
+pub(super) struct PoolOptions {
     distribution: DistributionKind,
     hash: HashKind,
     char_sign: CharSign,
@@ -32,24 +39,16 @@ pub(super) struct Options {
     max_ejected_share: Option<f64>,
     pub(super) timeout: Limit,
     pub(super) connect_timeout: Limit,
-    pub(super) is_resp3: bool,
 }
 
-const NAMES: [&str; 13] = [
-    "distribution",
-    "hash",
-    "hash_tag",
-    "char_sign",
-    "node_order",
-    "eject",
-    "failure_limit",
-    "retry_timeout",
-    "max_retry_timeout",
-    "max_ejected_share",
-    "timeout",
-    "connect_timeout",
-    "protocol",
-];
+/// How times are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Times {
+    /// A number without a unit counts milliseconds.
+    Milliseconds,
+    /// There is always a unit.
+    WithUnit,
+}
 
 impl Options {
     /// Reads a query.
@@ -62,6 +61,43 @@ impl Options {
     }
 
     fn set(&mut self, name: &str, value: &str) -> Result<(), Reason> {
+        match name {
+            "protocol" => self.is_resp3 = is_resp3(value)?,
+            _ if PoolOptions::is_name(name) => {
+                self.pool.set(name, value, Times::Milliseconds)?;
+            }
+            _ => {
+                let known = PoolOptions::NAMES.join(", ");
+                return Err(format!(" is not known; known are {known}, protocol"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is an option of this name.
+    pub(super) fn is_name(name: &str) -> bool {
+        name == "protocol" || PoolOptions::is_name(name)
+    }
+}
+
+impl PoolOptions {
+    pub(super) const NAMES: [&str; 12] = [
+        "distribution",
+        "hash",
+        "hash_tag",
+        "char_sign",
+        "node_order",
+        "eject",
+        "failure_limit",
+        "retry_timeout",
+        "max_retry_timeout",
+        "max_ejected_share",
+        "timeout",
+        "connect_timeout",
+    ];
+
+    /// Sets the option of this name, one of [`NAMES`](Self::NAMES).
+    pub(super) fn set(&mut self, name: &str, value: &str, times: Times) -> Result<(), Reason> {
         match name {
             "distribution" => self.distribution = kind(value)?,
             "hash" => self.hash = kind(value)?,
@@ -79,20 +115,19 @@ impl Options {
                 let limit = decimal(value).ok_or_else(|| format!(": \"{value}\" is not a number"));
                 self.failure_limit = Some(limit?);
             }
-            "retry_timeout" => self.retry_timeout = Some(duration(value)?),
-            "max_retry_timeout" => self.max_retry_timeout = Some(duration(value)?),
+            "retry_timeout" => self.retry_timeout = Some(duration(value, times)?),
+            "max_retry_timeout" => self.max_retry_timeout = Some(duration(value, times)?),
             "max_ejected_share" => self.max_ejected_share = Some(share(value)?),
-            "timeout" => self.timeout = limit(value)?,
-            "connect_timeout" => self.connect_timeout = limit(value)?,
-            "protocol" => self.is_resp3 = is_resp3(value)?,
-            _ => return Err(format!(" is not known; known are {}", NAMES.join(", "))),
+            "timeout" => self.timeout = limit(value, times)?,
+            "connect_timeout" => self.connect_timeout = limit(value, times)?,
+            _ => return Err(" is not known".into()),
         }
         Ok(())
     }
 
     /// Whether there is an option of this name.
     pub(super) fn is_name(name: &str) -> bool {
-        NAMES.contains(&name)
+        Self::NAMES.contains(&name)
     }
 
     /// `topology` with these options.
@@ -154,7 +189,7 @@ fn kind<T: FromStr<Err = ShardError>>(value: &str) -> Result<T, Reason> {
     value.parse().map_err(|error: ShardError| format!(": {}", error.message()))
 }
 
-fn one_of<T: Copy>(known: &[(&str, T)], value: &str) -> Result<T, Reason> {
+pub(super) fn one_of<T: Copy>(known: &[(&str, T)], value: &str) -> Result<T, Reason> {
     match known.iter().find(|(name, _)| *name == value) {
         Some((_, meaning)) => Ok(*meaning),
         None => {
@@ -164,24 +199,24 @@ fn one_of<T: Copy>(known: &[(&str, T)], value: &str) -> Result<T, Reason> {
     }
 }
 
-/// Reads `400ms`, `2s`, or a number of milliseconds, as nutcracker.yml has them.
-fn duration(value: &str) -> Result<Duration, Reason> {
+/// Reads `400ms`, `2s`, or if it may be a number of milliseconds, as nutcracker.yml has them.
+fn duration(value: &str, times: Times) -> Result<Duration, Reason> {
     let (digits, unit) = match (value.strip_suffix("ms"), value.strip_suffix('s')) {
         (Some(digits), _) => (digits, 1),
         (None, Some(digits)) => (digits, 1000),
         (None, None) => (value, 1),
     };
     match decimal(digits) {
+        Some(_) if digits == value && times == Times::WithUnit => {
+            Err(format!(": \"{value}\" has no unit; write {value}ms or {value}s"))
+        }
         Some(count) => Ok(Duration::from_millis(u64::from(count) * unit)),
         None => Err(format!(": \"{value}\" is not a time such as 400ms or 2s")),
     }
 }
 
-fn limit(value: &str) -> Result<Limit, Reason> {
-    Ok(match duration(value)? {
-        Duration::ZERO => Limit::Never,
-        duration => Limit::After(duration),
-    })
+fn limit(value: &str, times: Times) -> Result<Limit, Reason> {
+    Ok(Limit::of(duration(value, times)?))
 }
 
 fn share(value: &str) -> Result<f64, Reason> {

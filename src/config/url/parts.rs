@@ -5,11 +5,10 @@ use core::net::Ipv6Addr;
 
 use percent_encoding::percent_decode_str;
 
+use super::Family;
 use super::Reason;
 use super::Tls;
 use crate::node::Address;
-
-const DEFAULT_PORT: u16 = 6379;
 
 /// A URL cut up, nothing decoded.
 #[derive(Default)]
@@ -86,7 +85,7 @@ impl<'a> Parts<'a> {
 }
 
 /// Reads `host`, `host:port` or `[IPv6]:port`. As in redis-rs a host is not decoded.
-pub(super) fn address(text: &str) -> Result<Address, Reason> {
+pub(super) fn address(text: &str, family: Family) -> Result<Address, Reason> {
     let (host, port) = match text.strip_prefix('[') {
         Some(text) => {
             let (host, rest) = text.split_once(']').ok_or("a bracket is not closed")?;
@@ -113,7 +112,7 @@ pub(super) fn address(text: &str) -> Result<Address, Reason> {
         return Err("there is no host".into());
     }
     if host.contains(['*', '=']) {
-        return Err("weights and names (*, =) are for redis+shard URLs".into());
+        return Err(format!("weights and names (*, =) are for {} URLs", family.shard()));
     }
     if host.contains(|c: char| !c.is_ascii_graphic() || "#/<>?@[\\]^|%".contains(c)) {
         return Err(format!("\"{host}\" is not a host"));
@@ -123,7 +122,7 @@ pub(super) fn address(text: &str) -> Result<Address, Reason> {
     if is_wildcard {
         return Err(format!("\"{host}\" is a wildcard: one can listen there, but not connect"));
     }
-    Ok(Address::tcp(host, self::port(port)?))
+    Ok(Address::tcp(host, self::port(port, family)?))
 }
 
 /// The address of a unix socket.
@@ -145,9 +144,9 @@ pub(super) fn decoded(text: &str) -> Option<String> {
     percent_decode_str(text).decode_utf8().ok().map(Into::into)
 }
 
-fn port(text: &str) -> Result<u16, Reason> {
+fn port(text: &str, family: Family) -> Result<u16, Reason> {
     if text.is_empty() {
-        return Ok(DEFAULT_PORT);
+        return Ok(family.port());
     }
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {
         // It may be a password in the wrong place.

@@ -1,5 +1,6 @@
 //! `redis+shard://`: several nodes and the rules of their pool in one URL.
 
+use super::Family;
 use super::Options;
 use super::Reason;
 use super::ShardUrl;
@@ -33,36 +34,47 @@ pub(super) fn parse(text: &str) -> Option<Result<ShardUrl>> {
 fn nodes(rest: &str, is_tls: bool) -> Result<(Vec<UrlNode>, Options), Reason> {
     let whole = |reason: Reason| format!("the URL: {reason}");
     let parts = Parts::of(rest).map_err(whole)?;
-    if parts.user.is_some_and(|user| user.contains('@')) {
-        return Err(whole(
-            "there is more than one @; it has one user for all nodes, and an @ in a user name or \
-             a password is written %40"
-                .into(),
-        ));
-    }
+    one_user(&parts).map_err(whole)?;
     let (username, password) = parts.credentials().map_err(whole)?;
     let tls = parts.tls(is_tls).map_err(whole)?;
     let database = parts.database().map_err(whole)?;
     let options = Options::parse(parts.query).map_err(whole)?;
-    let nodes = parts.hosts.split(',').zip(1..).map(|(text, number)| {
-        let node = node(text.trim()).and_then(|node| match node.address() {
-            Address::Unix(_) if tls != Tls::Off => Err("a unix socket has no TLS".into()),
+    let nodes = hosts(parts.hosts, tls != Tls::Off, Family::Redis)?;
+    let nodes = nodes.into_iter().map(|node| UrlNode {
+        node,
+        tls,
+        username: username.clone(),
+        password: password.clone(),
+        database,
+        is_resp3: options.is_resp3,
+    });
+    Ok((nodes.collect(), options))
+}
+
+/// Refuses a user for each node.
+pub(super) fn one_user(parts: &Parts<'_>) -> Result<(), Reason> {
+    if parts.user.is_some_and(|user| user.contains('@')) {
+        return Err("there is more than one @; it has one user for all nodes, and an @ in a user \
+                    name or a password is written %40"
+            .into());
+    }
+    Ok(())
+}
+
+/// Reads nodes with commas between them.
+pub(super) fn hosts(text: &str, is_tls: bool, family: Family) -> Result<Vec<Node>, Reason> {
+    let nodes = text.split(',').zip(1..).map(|(text, number)| {
+        let node = node(text.trim(), family).and_then(|node| match node.address() {
+            Address::Unix(_) if is_tls => Err("a unix socket has no TLS".into()),
             _ => Ok(node),
         });
-        Ok(UrlNode {
-            node: node.map_err(|reason| format!("node {number} of the URL: {reason}"))?,
-            tls,
-            username: username.clone(),
-            password: password.clone(),
-            database,
-            is_resp3: options.is_resp3,
-        })
+        node.map_err(|reason| format!("node {number} of the URL: {reason}"))
     });
-    Ok((nodes.collect::<Result<_, Reason>>()?, options))
+    nodes.collect()
 }
 
 /// Reads `host[:port][*weight][=name]`.
-fn node(text: &str) -> Result<Node, Reason> {
+fn node(text: &str, family: Family) -> Result<Node, Reason> {
     if text.is_empty() {
         return Err("it is empty".into());
     }
@@ -75,7 +87,7 @@ fn node(text: &str) -> Result<Node, Reason> {
         None => (place, None),
     };
     let is_unix = place.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("%2F"));
-    let mut node = Node::new(if is_unix { socket(place)? } else { address(place)? });
+    let mut node = Node::new(if is_unix { socket(place)? } else { address(place, family)? });
     if let Some(text) = weight {
         let weight = decimal(text).and_then(Weight::new);
         let weight = weight
