@@ -13,6 +13,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(all(feature = "redis", feature = "memcache")),
+    allow(dead_code, reason = "each client has its servers")
+)]
 pub(super) enum Program {
     /// Without persistence.
     RedisServer,

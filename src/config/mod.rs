@@ -18,14 +18,26 @@ pub use nutcracker::NutcrackerConfig;
 #[cfg(feature = "config")]
 pub use nutcracker::PoolConfig;
 pub(crate) use url::Limit;
-#[allow(unused_imports, reason = "the memcached client is still to come")]
-pub(crate) use url::MemcacheProtocol;
-#[allow(unused_imports, reason = "the memcached client is still to come")]
-pub(crate) use url::MemcacheTls;
-#[allow(unused_imports, reason = "the memcached client is still to come")]
+#[cfg_attr(
+    not(feature = "memcache"),
+    allow(unused_imports, reason = "the memcached client reads them")
+)]
 pub(crate) use url::MemcacheUrl;
-#[allow(unused_imports, reason = "the memcached client is still to come")]
+#[cfg_attr(
+    not(feature = "memcache"),
+    allow(unused_imports, reason = "the memcached client reads them")
+)]
 pub(crate) use url::MemcacheUrlNode;
+#[cfg_attr(
+    not(feature = "memcache"),
+    allow(unused_imports, reason = "the memcached client reads them")
+)]
+pub(crate) use url::Rules;
 pub(crate) use url::ShardUrl;
 pub(crate) use url::Tls;
 pub(crate) use url::UrlNode;
+#[cfg_attr(
+    not(feature = "memcache"),
+    allow(unused_imports, reason = "the memcached client reads them")
+)]
+pub(crate) use url::UrlProtocol;

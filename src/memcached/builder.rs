@@ -147,6 +147,11 @@ impl ShardedMemcacheBuilder {
         Self { preset, ..self }
     }
 
+    /// As the preset has it, whatever was set before.
+    pub(super) fn placed_by(self, preset: Preset) -> Self {
+        Self { preset, hash: None, distribution: None, node_order: None, ..self }
+    }
+
     /// How keys are hashed (`fnv1a_64`, or as the preset has it).
     pub fn hash(self, hash: impl HashFn + 'static) -> Self {
         Self { hash: Some(Arc::new(hash)), ..self }

@@ -26,6 +26,8 @@ mod many;
 mod node_config;
 mod options;
 mod pool;
+#[cfg(feature = "config")]
+mod pool_config;
 mod servers;
 mod wire_error;
 

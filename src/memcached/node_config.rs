@@ -8,6 +8,10 @@ use super::endpoint::Endpoint;
 use super::endpoint::Target;
 use super::endpoint::User;
 use super::options::MemcacheProtocol;
+use crate::config::MemcacheUrl;
+use crate::config::MemcacheUrlNode;
+use crate::config::Rules;
+use crate::error::Result;
 use crate::error::ShardError;
 use crate::node::Node;
 use crate::node::Weight;
@@ -34,6 +38,35 @@ pub struct MemcacheNodeConfig {
 }
 
 impl MemcacheNodeConfig {
+    /// A node at a URL of one server, as [`memcache::Client::connect`] takes it. Its timeouts and protocol are
+    /// those of a whole client, and do not count here.
+    ///
+    /// # Errors
+    ///
+    /// `BadURL`, saying what is wrong.
+    pub fn new(url: &str) -> Result<Self, MemcacheError> {
+        let url = MemcacheUrl::from_urls([url])?;
+        let count = url.nodes.len();
+        match (url.nodes.into_iter().next(), url.rules) {
+            (Some(node), Rules::Unsaid) => Ok(Self::of_url(node)?),
+            _ => {
+                let message =
+                    format!("this is the URL of a client with nodes ({count}), not of one");
+                Err(ShardError::configuration(message).into())
+            }
+        }
+    }
+
+    pub(super) fn of_url(url: MemcacheUrlNode) -> Result<Self> {
+        let MemcacheUrlNode { node, tls, username, password, nodelay } = url;
+        if tls.is_some() {
+            let message = format!("node '{}': there is no TLS yet", node.name());
+            return Err(ShardError::configuration(message));
+        }
+        let user = username.zip(password).map(|(name, password)| User { name, password });
+        Ok(Self { node, user, is_nodelay: nodelay })
+    }
+
     /// The name that places the node on the ring; without one it is nutcracker's (`host:port`, and `host`
     /// alone for port 11211). Give names, and a node can move to another address without moving its keys.
     ///

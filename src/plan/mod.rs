@@ -13,6 +13,7 @@
 //! Not here: sockets, deadlines, and what a failing node costs its caller.
 
 mod gather;
+#[cfg(feature = "memcache")]
 mod keys;
 mod refusal;
 pub(crate) mod scan;
@@ -24,7 +25,9 @@ pub(crate) use gather::Part;
 pub(crate) use gather::Reply;
 pub(crate) use gather::gather;
 pub(crate) use gather::gather_by_key;
+#[cfg(feature = "memcache")]
 pub(crate) use keys::KeyFragment;
+#[cfg(feature = "memcache")]
 pub(crate) use keys::scatter_keys;
 pub(crate) use refusal::cross_shard;
 pub(crate) use refusal::ejected;

@@ -1,5 +1,8 @@
 //! Bytes on the wire, without a socket.
 
-#[allow(dead_code, unused_imports, reason = "the memcached client is still to come")]
+#[cfg_attr(
+    not(feature = "memcache"),
+    allow(dead_code, unused_imports, reason = "the memcached client speaks it")
+)]
 pub(crate) mod memcache;
 pub(crate) mod resp;

@@ -21,6 +21,7 @@ mod router;
 mod shared;
 
 pub use counters::NodeMetrics;
+#[cfg(feature = "memcache")]
 pub(crate) use counters::SharedTally;
 pub(crate) use counters::Tally;
 pub use description::Topology;

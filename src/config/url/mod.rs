@@ -43,21 +43,33 @@ use crate::topology::Topology;
 
 mod item;
 mod list;
-#[allow(dead_code, reason = "the memcached client is still to come")]
+#[cfg_attr(not(feature = "memcache"), allow(dead_code, reason = "the memcached client reads them"))]
 mod memcached;
 mod options;
 mod parts;
 mod scheme;
 mod shard;
 
-#[allow(unused_imports, reason = "the memcached client is still to come")]
-pub(crate) use memcached::MemcacheProtocol;
-#[allow(unused_imports, reason = "the memcached client is still to come")]
-pub(crate) use memcached::MemcacheTls;
-#[allow(unused_imports, reason = "the memcached client is still to come")]
+#[cfg_attr(
+    not(feature = "memcache"),
+    allow(unused_imports, reason = "the memcached client reads them")
+)]
 pub(crate) use memcached::MemcacheUrl;
-#[allow(unused_imports, reason = "the memcached client is still to come")]
+#[cfg_attr(
+    not(feature = "memcache"),
+    allow(unused_imports, reason = "the memcached client reads them")
+)]
 pub(crate) use memcached::MemcacheUrlNode;
+#[cfg_attr(
+    not(feature = "memcache"),
+    allow(unused_imports, reason = "the memcached client reads them")
+)]
+pub(crate) use memcached::Rules;
+#[cfg_attr(
+    not(feature = "memcache"),
+    allow(unused_imports, reason = "the memcached client reads them")
+)]
+pub(crate) use memcached::UrlProtocol;
 
 use options::Options;
 

@@ -125,6 +125,9 @@ impl PoolOptions {
         Ok(())
     }
 
+    /// The names of those that say which node a hash belongs to.
+    pub(super) const PLACEMENT: [&str; 4] = ["distribution", "hash", "char_sign", "node_order"];
+
     /// Whether there is an option of this name.
     pub(super) fn is_name(name: &str) -> bool {
         Self::NAMES.contains(&name)
@@ -132,6 +135,18 @@ impl PoolOptions {
 
     /// `topology` with these options.
     pub(super) fn apply(&self, topology: Topology) -> Topology {
+        let topology = topology
+            .with_hash(self.hash.with_char_sign(self.char_sign))
+            .with_distribution(self.distribution);
+        let topology = match self.node_order {
+            Some(order) => topology.with_node_order(order),
+            None => topology,
+        };
+        self.apply_but_placement(topology)
+    }
+
+    /// `topology` with those of these options that are not [`PLACEMENT`](Self::PLACEMENT).
+    pub(super) fn apply_but_placement(&self, topology: Topology) -> Topology {
         let mut policy = EjectPolicy::new(self.eject);
         if let Some(limit) = self.failure_limit {
             policy = policy.failure_limit(limit);
@@ -145,17 +160,11 @@ impl PoolOptions {
         if let Some(share) = self.max_ejected_share {
             policy = policy.max_ejected_share(share);
         }
-        let mut topology = topology
-            .with_hash(self.hash.with_char_sign(self.char_sign))
-            .with_distribution(self.distribution)
-            .with_eject_policy(policy);
-        if let Some(tag) = self.hash_tag {
-            topology = topology.with_hash_tag(tag);
+        let topology = topology.with_eject_policy(policy);
+        match self.hash_tag {
+            Some(tag) => topology.with_hash_tag(tag),
+            None => topology,
         }
-        if let Some(order) = self.node_order {
-            topology = topology.with_node_order(order);
-        }
-        topology
     }
 }
 

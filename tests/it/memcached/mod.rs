@@ -11,6 +11,7 @@ use shardwright::ShardedMemcacheBuilder;
 use crate::support::memcached::Memcached;
 
 mod many;
+mod opening;
 mod requests;
 
 /// A deadline that no healthy server misses.

@@ -21,7 +21,7 @@ use rustix::process::Signal;
 
 pub mod cargo;
 pub mod fake_node;
-#[allow(dead_code, reason = "the tests of the memcached client are still to come")]
+#[allow(dead_code, reason = "tests of features need some of it each")]
 pub mod memcached;
 pub mod nutcracker;
 pub mod own_process;

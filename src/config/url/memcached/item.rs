@@ -11,10 +11,10 @@ use super::super::parts::address;
 use super::super::parts::decoded;
 use super::super::parts::unix;
 use super::Limit;
-use super::MemcacheProtocol;
 use super::MemcacheUrlNode;
 use super::Parts;
 use super::Reason;
+use super::UrlProtocol;
 use super::credentials;
 use super::options::ConnectionOptions;
 use super::options::TRUTHS;
@@ -28,7 +28,7 @@ pub(super) struct Item {
     pub(super) node: MemcacheUrlNode,
     pub(super) timeout: Option<Limit>,
     pub(super) connect_timeout: Option<Limit>,
-    pub(super) protocol: Option<MemcacheProtocol>,
+    pub(super) protocol: Option<UrlProtocol>,
 }
 
 /// Reads items with commas between them.

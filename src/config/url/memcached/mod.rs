@@ -36,6 +36,7 @@ use super::parts::Parts;
 use crate::error::Result;
 use crate::error::ShardError;
 use crate::node::Node;
+use crate::topology::Preset;
 use crate::topology::Topology;
 
 mod item;
@@ -52,11 +53,23 @@ pub(crate) struct MemcacheUrl {
     pub(crate) nodes: Vec<MemcacheUrlNode>,
     /// The same nodes, and the rules by which they share the keys.
     pub(crate) topology: Topology,
+    pub(crate) rules: Rules,
     /// How long a request may take.
     pub(crate) timeout: Limit,
     /// How long opening a connection may take.
     pub(crate) connect_timeout: Limit,
-    pub(crate) protocol: MemcacheProtocol,
+    pub(crate) protocol: UrlProtocol,
+}
+
+/// How far a URL says how keys are shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rules {
+    /// It is a list of nodes and nothing more.
+    Unsaid,
+    /// It says all but the nodes' names as the topology has it.
+    Said,
+    /// As another client does. In the topology the nodes are named so.
+    Preset(Preset),
 }
 
 /// A node and how to talk to it.
@@ -86,7 +99,7 @@ pub(crate) struct MemcacheTls {
 
 /// Which protocol is spoken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum MemcacheProtocol {
+pub(crate) enum UrlProtocol {
     /// The meta protocol where a node has it, else the classic one.
     #[default]
     Auto,
@@ -137,6 +150,7 @@ impl MemcacheUrl {
         let nodes: Vec<_> = items.into_iter().map(|item| item.node).collect();
         Ok(Self {
             topology: Topology::new(nodes.iter().map(|node| node.node.clone()))?,
+            rules: Rules::Unsaid,
             nodes,
             timeout: timeout.unwrap_or_default(),
             connect_timeout: connect_timeout.unwrap_or_default(),

@@ -1,14 +1,14 @@
 //! Options of an item and of a `memcache+shard://` URL alike.
 
 use super::super::options::one_of;
-use super::MemcacheProtocol;
 use super::MemcacheTls;
 use super::Reason;
+use super::UrlProtocol;
 
 /// What is said of a connection.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionOptions {
-    pub(super) protocol: Option<MemcacheProtocol>,
+    pub(super) protocol: Option<UrlProtocol>,
     is_delayed: bool,
     verify: Option<bool>,
     ca_path: Option<String>,
@@ -63,17 +63,14 @@ impl ConnectionOptions {
 
 pub(super) const TRUTHS: [(&str, bool); 2] = [("true", true), ("false", false)];
 
-fn protocol(value: &str) -> Result<MemcacheProtocol, Reason> {
+fn protocol(value: &str) -> Result<UrlProtocol, Reason> {
     if value == "binary" {
         return Err(": the binary protocol is not spoken, only meta and ascii; \
                     auto, or no option, is the better of these"
             .into());
     }
-    let protocols = [
-        ("auto", MemcacheProtocol::Auto),
-        ("meta", MemcacheProtocol::Meta),
-        ("ascii", MemcacheProtocol::Ascii),
-    ];
+    let protocols =
+        [("auto", UrlProtocol::Auto), ("meta", UrlProtocol::Meta), ("ascii", UrlProtocol::Ascii)];
     one_of(&protocols, value)
 }
 

@@ -10,6 +10,7 @@ use super::MemcacheUrl;
 use super::MemcacheUrlNode;
 use super::Parts;
 use super::Reason;
+use super::Rules;
 use super::credentials;
 use super::item::no_rest;
 use super::options::ConnectionOptions;
@@ -17,6 +18,7 @@ use super::scheme;
 use super::scheme::Scheme;
 use crate::error::Result;
 use crate::error::ShardError;
+use crate::topology::Preset;
 use crate::topology::Topology;
 
 /// Reads a URL of several nodes; `None` if `text` begins with another scheme, or with none.
@@ -35,26 +37,43 @@ pub(super) fn parse(text: &str) -> Option<Result<MemcacheUrl>> {
 struct Options {
     pool: PoolOptions,
     connection: ConnectionOptions,
+    preset: Option<Preset>,
 }
+
+/// The option that says at once what several others say.
+const PRESET: &str = "preset";
 
 impl Options {
     /// Reads a query.
     fn parse(query: &str) -> Result<Self, Reason> {
         let mut options = Self::default();
-        for (name, value) in pairs(query)? {
-            options.set(&name, &value).map_err(|reason| format!("option \"{name}\"{reason}"))?;
+        let pairs = pairs(query)?;
+        for (name, value) in &pairs {
+            options.set(name, value).map_err(|reason| format!("option \"{name}\"{reason}"))?;
         }
-        Ok(options)
+        let is_placement =
+            |(name, _): &&(_, _)| PoolOptions::PLACEMENT.contains(&String::as_str(name));
+        match pairs.iter().find(is_placement) {
+            Some((name, _)) if options.preset.is_some() => {
+                Err(format!("option \"{name}\" is part of what \"{PRESET}\" says: leave one out"))
+            }
+            _ => Ok(options),
+        }
     }
 
     fn set(&mut self, name: &str, value: &str) -> Result<(), Reason> {
-        if PoolOptions::is_name(name) {
+        if name == PRESET {
+            let preset =
+                value.parse().map_err(|error: ShardError| format!(": {}", error.message()));
+            self.preset = Some(preset?);
+            Ok(())
+        } else if PoolOptions::is_name(name) {
             self.pool.set(name, value, Times::WithUnit)
         } else if ConnectionOptions::NAMES.contains(&name) {
             self.connection.set(name, value)
         } else {
             let known = PoolOptions::NAMES.into_iter().chain(ConnectionOptions::NAMES);
-            let known: Vec<_> = known.collect();
+            let known: Vec<_> = known.chain([PRESET]).collect();
             Err(format!(" is not known; known are {}", known.join(", ")))
         }
     }
@@ -80,10 +99,18 @@ fn read(rest: &str, is_tls: bool) -> Result<(Vec<MemcacheUrlNode>, Options), Rea
 }
 
 fn url(nodes: Vec<MemcacheUrlNode>, options: &Options) -> Result<MemcacheUrl> {
-    let topology = Topology::new(nodes.iter().map(|node| node.node.clone()))?;
+    let listed = nodes.iter().map(|node| node.node.clone());
+    let (topology, rules) = match options.preset {
+        Some(preset) => {
+            let topology = preset.topology(listed)?;
+            (options.pool.apply_but_placement(topology), Rules::Preset(preset))
+        }
+        None => (options.pool.apply(Topology::new(listed)?), Rules::Said),
+    };
     Ok(MemcacheUrl {
         nodes,
-        topology: options.pool.apply(topology),
+        topology,
+        rules,
         timeout: options.pool.timeout,
         connect_timeout: options.pool.connect_timeout,
         protocol: options.connection.protocol.unwrap_or_default(),

@@ -134,10 +134,10 @@ fn options_of_all_nodes_stand_anywhere_and_agree() {
     let url = parse("memcache://a?timeout=2,b?protocol=meta&timeout=2.0,c?connect_timeout=1");
     assert_eq!(url.timeout, Limit::After(Duration::from_secs(2)));
     assert_eq!(url.connect_timeout, Limit::After(Duration::from_secs(1)));
-    assert_eq!(url.protocol, MemcacheProtocol::Meta);
+    assert_eq!(url.protocol, UrlProtocol::Meta);
     let url = parse("memcache://a,b?protocol=ascii");
-    assert_eq!((url.timeout, url.protocol), (Limit::Unsaid, MemcacheProtocol::Ascii));
-    assert_eq!(parse("a,b").protocol, MemcacheProtocol::Auto);
+    assert_eq!((url.timeout, url.protocol), (Limit::Unsaid, UrlProtocol::Ascii));
+    assert_eq!(parse("a,b").protocol, UrlProtocol::Auto);
     for (option, other) in [
         ("timeout=2", "timeout=0"),
         ("connect_timeout=1", "connect_timeout=1.5"),
@@ -195,7 +195,7 @@ fn a_shard_url_says_weights_and_names() {
             node(Address::tcp("::1", 3), 1, Some("x y=")),
         ]
     );
-    assert_eq!(url.protocol, MemcacheProtocol::Ascii);
+    assert_eq!(url.protocol, UrlProtocol::Ascii);
     let url = parse("memcache+shard://%2Frun%2Fa.sock*2=a,b");
     assert_eq!(url.nodes[0].node.address(), &Address::Unix("/run/a.sock".into()));
     assert_eq!((url.nodes[1].tls.clone(), url.nodes[1].nodelay), (None, true));
@@ -207,7 +207,7 @@ fn a_shard_url_says_the_rules_of_its_pool() {
     assert_eq!(default.topology.hash().name(), "fnv1a_64");
     assert_eq!(default.topology.distribution().name(), "ketama");
     assert_eq!(default.topology.eject_policy(), &EjectPolicy::default());
-    assert_eq!((default.timeout, default.protocol), (Limit::Unsaid, MemcacheProtocol::Auto));
+    assert_eq!((default.timeout, default.protocol), (Limit::Unsaid, UrlProtocol::Auto));
     let url = parse(
         "memcache+shard://bb,a?distribution=modula&hash=murmur&hash_tag={}&eject=successor\
          &failure_limit=5&retry_timeout=2s&timeout=400ms&connect_timeout=0s&protocol=meta",
@@ -219,7 +219,7 @@ fn a_shard_url_says_the_rules_of_its_pool() {
         .retry_timeout(Duration::from_secs(2));
     assert_eq!(url.topology.eject_policy(), &policy);
     assert_eq!(url.timeout, Limit::After(Duration::from_millis(400)));
-    assert_eq!((url.connect_timeout, url.protocol), (Limit::Never, MemcacheProtocol::Meta));
+    assert_eq!((url.connect_timeout, url.protocol), (Limit::Never, UrlProtocol::Meta));
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn assert_alike(text: &str) -> Result<(), TestCaseError> {
     prop_assert_eq!(ours.timeout, limit(&parsed, "timeout"), "{}", text);
     prop_assert_eq!(ours.connect_timeout, limit(&parsed, "connect_timeout"), "{}", text);
     let is_ascii = parsed.query_pairs().any(|(name, value)| name == "protocol" && value == "ascii");
-    prop_assert_eq!(ours.protocol == MemcacheProtocol::Ascii, is_ascii, "{}", text);
+    prop_assert_eq!(ours.protocol == UrlProtocol::Ascii, is_ascii, "{}", text);
     Ok(())
 }
 
