@@ -19,7 +19,8 @@ const KEYS: usize = 256;
 /// Keys of a multi-get.
 const MANY: usize = 100;
 /// Bytes of a value.
-const SIZE: usize = 100;
+const SMALL: usize = 100;
+const LARGE: usize = 1024;
 
 /// memcache's default, its other protocol, ours over one server and over four.
 const WAYS: [&str; 4] = ["memcache/1", "memcache-ascii/1", "shardwright/1", "shardwright/4"];
@@ -27,7 +28,7 @@ const WAYS: [&str; 4] = ["memcache/1", "memcache-ascii/1", "shardwright/1", "sha
 pub(super) fn add_to(list: &mut List<'_>) {
     let servers: Rc<OnceCell<Servers>> = Rc::default();
     for way in WAYS {
-        for what in ["get", "set", "gets_100"] {
+        for what in ["get", "set", "gets_100", "gets_100x1k"] {
             let name = format!("memcached/{what}/{way}");
             if !(list.is_wanted)(&name) {
                 continue;
@@ -111,12 +112,13 @@ caching!(ShardedMemcache);
 /// How often a pass does it, what it makes of it, and the pass. All keys are stored before.
 fn passes(what: &str, cache: impl Caching) -> (usize, u64, Pass) {
     let keys: Vec<_> = (0..KEYS).map(|index| format!("{index:04}:bench:key")).collect();
-    let value = vec![b'v'; SIZE];
+    let size = if what.ends_with("1k") { LARGE } else { SMALL };
+    let value = vec![b'v'; size];
     keys.iter().for_each(|key| cache.store(key, &value));
     match what {
         "get" => {
             let pass = move || keys.iter().map(|key| cache.load(key)).sum();
-            (KEYS, (KEYS * SIZE) as u64, Box::new(pass))
+            (KEYS, (KEYS * size) as u64, Box::new(pass))
         }
         "set" => {
             let pass = move || {
@@ -130,7 +132,7 @@ fn passes(what: &str, cache: impl Caching) -> (usize, u64, Pass) {
                 let keys: Vec<_> = keys[..MANY].iter().map(String::as_str).collect();
                 cache.load_all(&keys)
             };
-            (1, (MANY * SIZE) as u64, Box::new(pass))
+            (1, (MANY * size) as u64, Box::new(pass))
         }
     }
 }

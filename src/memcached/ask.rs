@@ -33,7 +33,7 @@ pub(super) enum Ask<'a> {
 }
 
 /// What came of a request.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Outcome {
     Value { data: Vec<u8>, flags: u32, cas: Option<u64> },
     Miss,
@@ -67,7 +67,15 @@ pub(super) enum Next {
     Missing(usize),
 }
 
-impl Ask<'_> {
+impl<'a> Ask<'a> {
+    /// The key, if it is of one.
+    pub(super) fn key(&self) -> &'a [u8] {
+        match self {
+            Self::Key { key, .. } => key,
+            _ => &[],
+        }
+    }
+
     /// Appends the request.
     pub(super) fn write(&self, out: &mut Vec<u8>, dialect: Dialect, opaque: u32) {
         match self {
@@ -169,13 +177,19 @@ fn read_stats(bytes: &[u8]) -> Result<Next, BrokenReply> {
     }
 }
 
-#[cold]
 fn refused(error: ErrorReply<'_>) -> Outcome {
-    Outcome::Refused(match error {
-        ErrorReply::Unknown => Refusal::Unknown,
-        ErrorReply::Client(what) => Refusal::Client(text(what)),
-        ErrorReply::Server(what) => Refusal::Server(text(what)),
-    })
+    Outcome::Refused(error.into())
+}
+
+impl From<ErrorReply<'_>> for Refusal {
+    #[cold]
+    fn from(error: ErrorReply<'_>) -> Self {
+        match error {
+            ErrorReply::Unknown => Self::Unknown,
+            ErrorReply::Client(what) => Self::Client(text(what)),
+            ErrorReply::Server(what) => Self::Server(text(what)),
+        }
+    }
 }
 
 fn text(bytes: &[u8]) -> String {

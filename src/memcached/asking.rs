@@ -102,7 +102,7 @@ fn ask_slowly(
     member.counters().shared().moved(sent, received);
     match failure {
         Some(failure) => Err(failure),
-        None => Ok(outcomes.pop().expect("a job that is finished has all its outcomes")),
+        None => Ok(outcomes.pop().flatten().expect("a job that is finished has all its outcomes")),
     }
 }
 
@@ -154,12 +154,11 @@ pub(super) fn ask_keys(
     for (fragment, part) in fragments.iter().zip(ask_nodes(shared, parts)) {
         let places: Vec<_> = fragment.places.iter().map(|&index| good[index]).collect();
         let failure = part.failure.map(|error| {
-            let unanswered = places.iter().skip(part.outcomes.len());
-            error.with_keys(unanswered.map(|&place| requests[place].0.to_vec()).collect())
+            let unanswered = places.iter().zip(&part.outcomes).filter(|(_, it)| it.is_none());
+            error.with_keys(unanswered.map(|(&place, _)| requests[place].0.to_vec()).collect())
         });
-        let mut outcomes = part.outcomes.into_iter();
-        for place in places {
-            results[place] = match (outcomes.next(), &failure) {
+        for (place, outcome) in places.into_iter().zip(part.outcomes) {
+            results[place] = match (outcome, &failure) {
                 (Some(outcome), _) => Some(Ok(outcome)),
                 (None, Some(error)) => Some(Err(Trouble::Shard(error.clone()))),
                 (None, None) => None,
@@ -172,8 +171,8 @@ pub(super) fn ask_keys(
 
 /// What one node made of what it was asked.
 pub(super) struct Part {
-    /// What came of its asks, of all of them if nothing failed.
-    pub(super) outcomes: Vec<Outcome>,
+    /// What came of its asks; of each of them if nothing failed.
+    pub(super) outcomes: Vec<Option<Outcome>>,
     pub(super) failure: Option<ShardError>,
 }
 

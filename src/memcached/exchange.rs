@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::ask::Ask;
 use super::ask::Outcome;
+use super::batch::Batch;
 use super::endpoint::Endpoint;
 use super::endpoint::Target;
 use super::link::Connecting;
@@ -23,7 +24,7 @@ use crate::topology::Member;
 /// What one node is asked.
 #[derive(Debug)]
 pub(super) struct Job<'a> {
-    asks: &'a [Ask<'a>],
+    batch: Batch<'a>,
     stage: Stage<'a>,
     /// Where its link comes from and goes to; a probe's comes from nowhere.
     lease: Option<Lease<'a>>,
@@ -31,9 +32,6 @@ pub(super) struct Job<'a> {
     phase: Phase,
     bytes: Vec<u8>,
     sent: usize,
-    /// The opaque of the first ask.
-    opaque: u32,
-    outcomes: Vec<Outcome>,
     received: usize,
 }
 
@@ -59,8 +57,8 @@ struct Queueing<'a> {
 /// What became of a job.
 #[derive(Debug)]
 pub(super) struct Done {
-    /// What came of its asks, of all of them if nothing failed.
-    pub(super) outcomes: Vec<Outcome>,
+    /// What came of its asks; of each of them if nothing failed.
+    pub(super) outcomes: Vec<Option<Outcome>>,
     pub(super) failure: Option<(WireError, Phase)>,
     /// Bytes written and read.
     pub(super) sent: usize,
@@ -101,21 +99,19 @@ impl<'a> Job<'a> {
 
     fn at(stage: Stage<'a>, asks: &'a [Ask<'a>], deadline: Deadline, phase: Phase) -> Self {
         Self {
-            asks,
+            batch: Batch::new(asks),
             stage,
             lease: None,
             deadline,
             phase,
             bytes: Vec::new(),
             sent: 0,
-            opaque: 0,
-            outcomes: Vec::with_capacity(asks.len()),
             received: 0,
         }
     }
 
     pub(super) fn into_done(self) -> Done {
-        let Self { stage, phase, outcomes, sent, received, .. } = self;
+        let Self { stage, phase, batch, sent, received, .. } = self;
         let failure = match stage {
             Stage::Finished => None,
             Stage::Failed(error) => Some((error, phase)),
@@ -124,7 +120,7 @@ impl<'a> Job<'a> {
             }
             _ => Some((WireError::Deadline, phase)),
         };
-        Done { outcomes, failure, sent, received }
+        Done { outcomes: batch.into_outcomes(), failure, sent, received }
     }
 
     /// Goes on as far as it goes without waiting.
@@ -192,13 +188,13 @@ impl<'a> Job<'a> {
     }
 
     fn is_answered(&self) -> bool {
-        self.outcomes.len() == self.asks.len() && self.sent == self.bytes.len()
+        self.batch.is_answered() && self.sent == self.bytes.len()
     }
 
     fn try_talk(&mut self, link: &mut Link) -> Result<(), WireError> {
-        let is_new = self.bytes.is_empty();
+        let is_new = !self.batch.is_written();
         if is_new {
-            self.opaque = link.write(self.asks, &mut self.bytes);
+            self.batch.write(link, &mut self.bytes);
         }
         while self.sent < self.bytes.len() {
             match link.channel.try_send(&self.bytes[self.sent..])? {
@@ -212,20 +208,7 @@ impl<'a> Job<'a> {
         }
         let mut received = 0;
         loop {
-            let mut missing = 1;
-            while let Some(ask) = self.asks.get(self.outcomes.len()) {
-                let opaque = self.opaque.wrapping_add(self.outcomes.len() as u32);
-                match link.next(ask, opaque)? {
-                    Ok((outcome, length)) => {
-                        self.outcomes.push(outcome);
-                        self.received += length;
-                    }
-                    Err(count) => {
-                        missing = count;
-                        break;
-                    }
-                }
-            }
+            let missing = self.batch.read(link, &mut self.received)?;
             if self.is_answered() || received >= BYTES_A_TURN {
                 return Ok(());
             }

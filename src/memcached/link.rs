@@ -14,6 +14,7 @@ use std::time::Instant;
 use super::ask::Ask;
 use super::ask::Next;
 use super::ask::Outcome;
+use super::ask::Refusal;
 use super::endpoint::Target;
 use super::greeting::Greeting;
 use super::wire_error::WireError;
@@ -25,6 +26,10 @@ use crate::net::TcpOptions;
 use crate::net::clock::Deadline;
 use crate::node::Address;
 use crate::protocol::memcache::Dialect;
+use crate::protocol::memcache::Found;
+use crate::protocol::memcache::Kind;
+use crate::protocol::memcache::ProgressOf;
+use crate::protocol::memcache::read_found;
 
 /// A connection over which requests go.
 ///
@@ -64,15 +69,13 @@ impl Link {
         self.is_in_step
     }
 
-    /// Appends `asks` to `out`. Returns the opaque of the first; those of the others follow it.
+    /// Appends `ask` to `out`. Returns its opaque.
     #[inline]
-    pub(super) fn write(&mut self, asks: &[Ask<'_>], out: &mut Vec<u8>) -> u32 {
-        let first = self.opaque;
-        for ask in asks {
-            ask.write(out, self.dialect, self.opaque);
-            self.opaque = self.opaque.wrapping_add(1);
-        }
-        first
+    pub(super) fn write(&mut self, ask: &Ask<'_>, out: &mut Vec<u8>) -> u32 {
+        let opaque = self.opaque;
+        self.opaque = opaque.wrapping_add(1);
+        ask.write(out, self.dialect, opaque);
+        opaque
     }
 
     /// What came of the request with this opaque, the next one to be answered, with the length of its reply
@@ -103,6 +106,41 @@ impl Link {
         }
     }
 
+    /// Takes the next value of the reply to a line with several keys, and gives it to `accept`. Returns how
+    /// long it was on the wire, too.
+    ///
+    /// # Errors
+    ///
+    /// If what has arrived is no such reply, and those of `accept`.
+    #[inline]
+    pub(super) fn next_found(
+        &mut self,
+        with_cas: bool,
+        accept: impl FnOnce(Found<'_>) -> Result<(), WireError>,
+    ) -> Result<(FoundTurn, usize), WireError> {
+        if !self.is_in_step {
+            return Err(WireError::Broken(AFTER_AN_ERROR.into()));
+        }
+        let bytes = self.channel.arrived();
+        if bytes.is_empty() {
+            return Ok((FoundTurn::Missing(1), 0));
+        }
+        let (turn, length) = match read_found(bytes, with_cas)? {
+            ProgressOf::Missing(count) => return Ok((FoundTurn::Missing(count), 0)),
+            ProgressOf::Whole(Ok(Some(found)), length) => {
+                accept(found)?;
+                (FoundTurn::Value, length)
+            }
+            ProgressOf::Whole(Ok(None), length) => (FoundTurn::End, length),
+            ProgressOf::Whole(Err(error), length) => {
+                self.is_in_step = error.leaves_in_step(Kind::Get { with_cas });
+                (FoundTurn::Refused(error.into()), length)
+            }
+        };
+        self.channel.take(length);
+        Ok((turn, length))
+    }
+
     /// Sends one request and waits for its reply: one write and one read, as a rule. Returns how many bytes
     /// were sent and received, too.
     ///
@@ -116,7 +154,7 @@ impl Link {
         deadline: Deadline,
     ) -> Result<(Outcome, usize, usize), WireError> {
         let mut buffer = std::mem::take(&mut self.buffer);
-        let opaque = self.write(std::slice::from_ref(ask), &mut buffer);
+        let opaque = self.write(ask, &mut buffer);
         self.channel.send(&buffer, deadline)?;
         let sent = buffer.len();
         if buffer.capacity() <= USUAL {
@@ -135,6 +173,18 @@ impl Link {
             self.channel.tighten(deadline)?;
         }
     }
+}
+
+/// What came next of the reply to a line with several keys.
+#[derive(Debug)]
+pub(super) enum FoundTurn {
+    Value,
+    /// Those keys that have no value yet have none.
+    End,
+    /// They will not be read.
+    Refused(Refusal),
+    /// At least so many bytes are missing.
+    Missing(usize),
 }
 
 impl AsFd for Link {

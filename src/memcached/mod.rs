@@ -13,6 +13,7 @@
 
 mod ask;
 mod asking;
+mod batch;
 mod builder;
 mod commands;
 mod endpoint;

@@ -68,7 +68,7 @@ impl ShardedMemcache {
         let mut flushed = Vec::new();
         let mut failed = None;
         for (node, mut part) in ask_all(&self.shared, Ask::Flush { delay }, true)? {
-            match (part.failure.take(), part.outcomes.pop()) {
+            match (part.failure.take(), part.outcomes.pop().flatten()) {
                 (Some(error), _) => failed = failed.or(Some(error)),
                 (None, Some(Outcome::Flushed)) => flushed.push(node.shared_name().clone()),
                 (None, other) => return Err(unexpected(other.unwrap_or(Outcome::Miss))),
@@ -98,7 +98,9 @@ fn only(part: Part) -> Result<Outcome> {
     let Part { mut outcomes, failure } = part;
     match failure {
         Some(error) => Err(error.into()),
-        None => Ok(outcomes.pop().expect("a part that did not fail has all its outcomes")),
+        None => {
+            Ok(outcomes.pop().flatten().expect("a part that did not fail has all its outcomes"))
+        }
     }
 }
 

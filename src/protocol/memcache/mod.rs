@@ -22,6 +22,9 @@ mod node_wide;
 mod reply;
 mod request;
 
+pub(crate) use classic::Found;
+pub(crate) use classic::read_found;
+pub(crate) use classic::write_gets;
 pub(crate) use key::BadKey;
 pub(crate) use key::check_key;
 pub(crate) use line::BrokenReply;
