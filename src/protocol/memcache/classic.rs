@@ -50,10 +50,10 @@ fn value<'a>(
     key: &[u8],
     with_cas: bool,
 ) -> Result<Progress<'a>, BrokenReply> {
-    let Head { key: found, flags, length, cas } = Head::read(words, with_cas)?;
-    if found != key {
+    if words.split(|&byte| byte == b' ').next() != Some(key) {
         return Err(BrokenReply::Key);
     }
+    let Head { flags, length, cas, .. } = Head::read(words, with_cas)?;
     let (data, end) = match data(bytes, start, length, END.len())? {
         ProgressOf::Whole(data, end) => (data, end),
         ProgressOf::Missing(count) => return Ok(Progress::Missing(count)),
