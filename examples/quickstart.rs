@@ -97,7 +97,7 @@ fn show_shares(client: &ShardedClient) {
 
 /// Reads for a while and shows what comes back, second by second.
 fn watch(client: &ShardedClient, connection: &mut ShardedConnection) -> RedisResult<()> {
-    let seconds = std::env::var("QUICKSTART_SECONDS").ok().and_then(|text| text.parse().ok());
+    let seconds = std::env::var("DEMO_SECONDS").ok().and_then(|text| text.parse().ok());
     let Some(seconds) = seconds else {
         return Ok(());
     };

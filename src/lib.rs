@@ -1,4 +1,4 @@
-//! Client-side sharding for Redis, in the application's own process.
+//! Client-side sharding for Redis and Memcached, in the application's own process.
 //!
 //! [`ShardedClient`] is `redis::Client` over many nodes: it spreads keys over plain servers exactly as
 //! nutcracker (twemproxy) would, asks them at the same time where a command concerns several, and ejects,
@@ -9,6 +9,9 @@
 //! con.mget(&["a", "b", "c"]) ───┤                                  ├──► [1, 2, 3]
 //!                               └──► node 2: MGET b   ──► [2]    ──┘
 //! ```
+//!
+//! With the feature `memcache` there is `ShardedMemcache`, which is to `memcache::Client` what this is to
+//! redis-rs: [the guide has a page on it](guide::memcached).
 //!
 //! What it does not: it is no client for Redis Cluster, and it moves no data between nodes.
 //!
@@ -39,6 +42,7 @@
 //! - [what happens to each command](guide::commands)
 //! - [what happens when a node fails, and what to set](guide::failures)
 //! - [what is as in nutcracker and redis-rs, and what is not](guide::compatibility)
+//! - [Memcached](guide::memcached)
 //! - [moving an application from redis-rs](guide::moving_from_redis)
 //! - [redis-rs's own tests, run against this crate](guide::redis_tests)
 //! - [how the crate is built](guide::architecture)
@@ -49,6 +53,7 @@
 //! |---|---|---|
 //! | `redis` (default) | [`ShardedClient`], and redis-rs's root with ours in it | redis, rustix, socket2, url |
 //! | `acl`, `geospatial`, `num-bigint`, `script`, `streams` (default) | redis-rs's features of these names | as there |
+//! | `memcache` | `ShardedMemcache`: `memcache::Client` over many nodes | memcache without its TLS, rustix, socket2 |
 //! | `config` | `NutcrackerConfig`: pools of a nutcracker.yml | libyaml-safer |
 //! | `tokio-comp` | the asynchronous client, on tokio | futures-util, tokio, redis-rs's `tokio-comp` |
 //! | `smol-comp` | the asynchronous client, on smol | futures-util, smol, redis-rs's `smol-comp`, and with it smol-timeout, whose licence is MPL-2.0 |

@@ -16,6 +16,11 @@ pub mod compatibility {}
 #[doc = include_str!("failures.md")]
 pub mod failures {}
 
+/// Memcached over many nodes: what is as in the crate memcache, and what is not.
+#[cfg(feature = "memcache")]
+#[doc = include_str!("memcached.md")]
+pub mod memcached {}
+
 /// Moving an application from redis-rs.
 #[doc = include_str!("moving_from_redis.md")]
 pub mod moving_from_redis {}

@@ -104,3 +104,15 @@ fn both_protocols_do_the_same() {
     assert!(differing.iter().all(|(meta, _)| meta.contains("crement(\"created")));
     assert!(differing.iter().all(|(_, ascii)| ascii.contains("KeyNotFound")));
 }
+
+#[test]
+fn only_an_append_to_nothing_is_another_error() {
+    let Some(servers) = Memcached::start_many(1) else { return };
+    let theirs = memcache::Client::connect(servers[0].url()).unwrap();
+    let ours = builder(&servers).build().unwrap();
+    let said = |result: Result<(), memcache::MemcacheError>| format!("{:?}", result.unwrap_err());
+    assert_eq!(said(theirs.append("absent", "x")), "CommandError(Unknown(5))");
+    assert_eq!(said(theirs.prepend("absent", "x")), "CommandError(Unknown(5))");
+    assert_eq!(said(ours.append("absent", "x")), "CommandError(KeyNotFound)");
+    assert_eq!(said(ours.prepend("absent", "x")), "CommandError(KeyNotFound)");
+}
