@@ -77,6 +77,14 @@ fn socket(rest: &str) -> Result<UrlNode, Reason> {
         Some(rest) => rest.strip_prefix("localhost").unwrap_or(rest),
         None => rest,
     };
+    if rest.contains("://") {
+        // With a password in it, perhaps.
+        return Err(
+            "there is another URL behind the path of the unix socket; a list of URLs is one \
+                    text, or each is a text of its own"
+                .into(),
+        );
+    }
     let parts = Parts::behind_authority(rest);
     if !parts.path.starts_with('/') {
         return Err("the path of a unix socket begins with a slash, the third one: \
@@ -97,7 +105,7 @@ fn socket(rest: &str) -> Result<UrlNode, Reason> {
     };
     match set_options(&mut node, parts.query) {
         // What is wrong may be the rest of a password.
-        Err(_) if parts.query.contains("pass") => {
+        Err(_) if parts.query.contains("pass") || rest.contains('@') => {
             Err(format!("its options are wrong; {SOCKET_OPTIONS}, and & in a password is %26"))
         }
         set => set.map(|()| node),
