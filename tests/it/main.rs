@@ -1,7 +1,7 @@
 //! Integration tests: one binary, real servers on free ports.
 
 #[cfg_attr(
-    not(all(feature = "redis", feature = "config")),
+    not(all(feature = "redis", feature = "config", feature = "memcache")),
     allow(dead_code, reason = "some servers are for the tests of a feature")
 )]
 mod support;

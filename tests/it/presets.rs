@@ -20,12 +20,12 @@ use crate::support::golden;
 /// Keys of `keys.txt`.
 const KEYS: usize = 449;
 
-fn lines(file: &str) -> Vec<Value> {
+pub fn lines(file: &str) -> Vec<Value> {
     let text = golden(file).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-fn keys() -> Vec<Vec<u8>> {
+pub fn keys() -> Vec<Vec<u8>> {
     let text = golden("clients/keys.txt").unwrap();
     let keys: Vec<_> = text.lines().map(|key| key.as_bytes().to_vec()).collect();
     assert_eq!(keys.len(), KEYS);
@@ -33,10 +33,10 @@ fn keys() -> Vec<Vec<u8>> {
 }
 
 /// The recorded lists of nodes.
-struct NodeSets(HashMap<String, Vec<Node>>);
+pub struct NodeSets(HashMap<String, Vec<Node>>);
 
 impl NodeSets {
-    fn read() -> Self {
+    pub fn read() -> Self {
         let sets = lines("clients/nodesets.jsonl").into_iter().map(|record| {
             let nodes = record["nodes"].as_array().unwrap().iter();
             let nodes = nodes.map(|line| line.as_str().unwrap().parse().unwrap());
@@ -47,12 +47,12 @@ impl NodeSets {
         sets
     }
 
-    fn of(&self, record: &Value) -> Vec<Node> {
+    pub fn of(&self, record: &Value) -> Vec<Node> {
         self.0[text(record, "nodeset")].clone()
     }
 }
 
-fn text<'r>(record: &'r Value, field: &str) -> &'r str {
+pub fn text<'r>(record: &'r Value, field: &str) -> &'r str {
     record[field].as_str().unwrap()
 }
 

@@ -58,6 +58,34 @@ impl Request {
     pub fn is_greeting(&self) -> bool {
         let line = self.line();
         ["CLIENT SETINFO", "HELLO", "AUTH", "SELECT"].iter().any(|word| line.starts_with(word))
+            || ["version", "mn"].contains(&line.as_str())
+    }
+
+    /// The key of a request of memcached's.
+    pub fn key(&self) -> String {
+        self.args.get(1).map(|key| String::from_utf8_lossy(key).into_owned()).unwrap_or_default()
+    }
+
+    /// The reply of a memcached in which the value of each key is the key.
+    pub fn echo(&self) -> Vec<u8> {
+        let value = |key: &Vec<u8>| {
+            let line = format!("VALUE {} 0 {}\r\n", key.escape_ascii(), key.len());
+            [line.as_bytes(), key, b"\r\n"].concat()
+        };
+        match self.args[0].as_slice() {
+            b"mg" => {
+                let key = self.key();
+                format!("VA {} f0 O{}\r\n{key}\r\n", key.len(), self.opaque()).into_bytes()
+            }
+            _ => [self.args[1..].iter().flat_map(value).collect(), b"END\r\n".to_vec()].concat(),
+        }
+    }
+
+    /// The opaque of a meta request.
+    pub fn opaque(&self) -> u32 {
+        let text = self.args.iter().find_map(|word| word.strip_prefix(b"O"));
+        let text = text.and_then(|text| std::str::from_utf8(text).ok());
+        text.and_then(|text| text.parse().ok()).unwrap_or_default()
     }
 }
 
@@ -72,9 +100,11 @@ pub fn bulk(text: impl AsRef<[u8]>) -> Vec<u8> {
     [format!("${}\r\n", text.len()).as_bytes(), text, b"\r\n"].concat()
 }
 
+type Reader = fn(&mut BufReader<&TcpStream>) -> io::Result<Option<Vec<Vec<u8>>>>;
 type Script = dyn Fn(&Request) -> Vec<Step> + Send + Sync;
 
 struct Inner {
+    read: Reader,
     script: Box<Script>,
     is_over: AtomicBool,
     streams: Mutex<Vec<TcpStream>>,
@@ -95,9 +125,33 @@ impl FakeNode {
 
     /// Starts one whose handshake is up to `script` too.
     pub fn start_rude(script: impl Fn(&Request) -> Vec<Step> + Send + Sync + 'static) -> Self {
+        Self::start_reading(|reader| read_request(reader), script)
+    }
+
+    /// Starts one that reads requests as memcached does, and greets as a new one of those.
+    pub fn start_memcached(script: impl Fn(&Request) -> Vec<Step> + Send + Sync + 'static) -> Self {
+        Self::start_rude_memcached(move |request| match request.line().as_str() {
+            "version" => reply("VERSION 1.6.18\r\n"),
+            "mn" => reply("MN\r\n"),
+            _ => script(request),
+        })
+    }
+
+    /// The same, whose greeting is up to `script` too.
+    pub fn start_rude_memcached(
+        script: impl Fn(&Request) -> Vec<Step> + Send + Sync + 'static,
+    ) -> Self {
+        Self::start_reading(|reader| read_memcached(reader), script)
+    }
+
+    fn start_reading(
+        read: Reader,
+        script: impl Fn(&Request) -> Vec<Step> + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
         let port = listener.local_addr().expect("a listener has an address").port();
         let inner = Arc::new(Inner {
+            read,
             script: Box::new(script),
             is_over: AtomicBool::new(false),
             streams: Mutex::default(),
@@ -107,6 +161,10 @@ impl FakeNode {
         let accepting = Arc::clone(&inner);
         let acceptor = thread::spawn(move || accepting.accept(&listener));
         Self { port, inner, acceptor: Some(acceptor) }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     pub fn url(&self) -> String {
@@ -178,7 +236,7 @@ impl Inner {
     fn serve(&self, connection: usize, stream: &TcpStream) -> io::Result<()> {
         let mut reader = BufReader::new(stream);
         let mut number = 0;
-        while let Some(args) = read_request(&mut reader)? {
+        while let Some(args) = (self.read)(&mut reader)? {
             let request = Request { connection, number, args };
             number += usize::from(!request.is_greeting());
             self.requests.lock().unwrap().push(request.clone());
@@ -230,6 +288,30 @@ fn read_request(reader: &mut impl BufRead) -> io::Result<Option<Vec<Vec<u8>>>> {
         args.push(argument);
     }
     Ok(Some(args))
+}
+
+/// The next request of memcached's: the words of its line, and the value if it has one.
+fn read_memcached(reader: &mut impl BufRead) -> io::Result<Option<Vec<Vec<u8>>>> {
+    let mut line = String::new();
+    if reader.read_line(&mut line)? == 0 {
+        return Ok(None);
+    }
+    let mut words: Vec<_> =
+        line.trim_end().split(' ').map(|word| word.as_bytes().to_vec()).collect();
+    let length = match words[0].as_slice() {
+        b"ms" => Some(2),
+        b"set" | b"add" | b"replace" | b"append" | b"prepend" | b"cas" => Some(4),
+        _ => None,
+    };
+    if let Some(place) = length {
+        let length = words.get(place).and_then(|word| std::str::from_utf8(word).ok()?.parse().ok());
+        let length: usize = length.ok_or(io::ErrorKind::InvalidData)?;
+        let mut value = vec![0; length + 2];
+        reader.read_exact(&mut value)?;
+        value.truncate(length);
+        words.push(value);
+    }
+    Ok(Some(words))
 }
 
 fn read_number(reader: &mut impl BufRead, kind: char) -> io::Result<Option<usize>> {
