@@ -7,6 +7,7 @@ use super::ProgressOf;
 use super::line::error;
 use super::line::line;
 use super::line::write_decimal;
+use super::request::readable;
 
 /// How much has arrived of a reply that is a `T`, or an error line.
 pub(crate) type Answer<'a, T> = ProgressOf<Result<T, ErrorReply<'a>>>;
@@ -36,7 +37,7 @@ pub(crate) fn write_flush(out: &mut Vec<u8>, delay: Option<u32>) {
     out.extend_from_slice(b"flush_all");
     if let Some(delay) = delay {
         out.push(b' ');
-        write_decimal(out, delay.into());
+        write_decimal(out, readable(delay).into());
     }
     out.extend_from_slice(b"\r\n");
 }

@@ -113,7 +113,7 @@ fn write_classic(out: &mut Vec<u8>, key: &[u8], request: &Request<'_>) {
         Request::Get { .. } | Request::Delete => {}
         Request::Store { mode, flags, expiration, data } => {
             argument(out, b" ", flags);
-            argument(out, b" ", expiration);
+            argument(out, b" ", readable(expiration));
             argument(out, b" ", data.len() as u64);
             if let StoreMode::Cas(cas) = mode {
                 argument(out, b" ", cas);
@@ -122,7 +122,7 @@ fn write_classic(out: &mut Vec<u8>, key: &[u8], request: &Request<'_>) {
         Request::Increment { delta, .. } | Request::Decrement { delta, .. } => {
             argument(out, b" ", delta)
         }
-        Request::Touch { expiration } => argument(out, b" ", expiration),
+        Request::Touch { expiration } => argument(out, b" ", readable(expiration)),
     }
     out.extend_from_slice(b"\r\n");
 }
@@ -143,7 +143,7 @@ fn write_meta(out: &mut Vec<u8>, key: &[u8], request: &Request<'_>, opaque: u32)
         Request::Store { mode, flags, expiration, data } => {
             argument(out, b" ", data.len() as u64);
             argument(out, b" F", flags);
-            argument(out, b" T", expiration);
+            argument(out, b" T", readable(expiration));
             match mode {
                 StoreMode::Set => out.extend_from_slice(b" MS"),
                 StoreMode::Add => out.extend_from_slice(b" ME"),
@@ -156,7 +156,7 @@ fn write_meta(out: &mut Vec<u8>, key: &[u8], request: &Request<'_>, opaque: u32)
         Request::Delete => {}
         Request::Increment { delta, creates } => arithmetic(out, b" MI v D", delta, creates),
         Request::Decrement { delta, creates } => arithmetic(out, b" MD v D", delta, creates),
-        Request::Touch { expiration } => argument(out, b" T", expiration),
+        Request::Touch { expiration } => argument(out, b" T", readable(expiration)),
     }
     argument(out, b" O", opaque);
     out.extend_from_slice(b"\r\n");
@@ -168,6 +168,12 @@ fn arithmetic(out: &mut Vec<u8>, mode: &[u8], delta: u64, creates: bool) {
         // As 0, for ever.
         out.extend_from_slice(b" N0 J0");
     }
+}
+
+/// A server reads times as 32 bits with a sign: what is later than January 2038 would be in the past, and
+/// the value lost at once (memcached 1.6.18). The binary protocol has no such sign.
+pub(super) fn readable(time: u32) -> u32 {
+    time.min(i32::MAX.cast_unsigned())
 }
 
 fn argument(out: &mut Vec<u8>, name: &[u8], number: impl Into<u64>) {

@@ -26,6 +26,7 @@ mod placement;
 mod requests;
 mod servers;
 mod traffic;
+mod values;
 
 /// A deadline that no healthy server misses.
 const PATIENT: Duration = Duration::from_secs(10);

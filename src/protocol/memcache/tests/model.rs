@@ -17,6 +17,8 @@ pub(super) fn apply<'m>(
     *next += 1;
     let found = model.get(key).cloned();
     let mut put = |flags, expiration, data| {
+        // No later time is sent.
+        let expiration = u32::min(expiration, i32::MAX.cast_unsigned());
         model.insert(key.to_vec(), (flags, expiration, data, *next));
     };
     match (*request, found) {
