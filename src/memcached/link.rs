@@ -196,6 +196,8 @@ impl AsFd for Link {
 const AFTER_AN_ERROR: &str =
     "an earlier error of the same batch left it open where the next reply begins";
 
+const UNASKED: &str = "more was said to a new connection than the replies it is owed";
+
 /// A connection that is being made.
 ///
 /// [`advance`](Self::advance) does what can be done without waiting; [`interest`](Self::interest) and
@@ -260,6 +262,10 @@ impl Connecting {
                 },
                 State::Greeting(mut channel, mut greeting) => {
                     return Ok(match greeting.advance(&mut channel)? {
+                        // It would answer the first request.
+                        Some(_) if !channel.arrived().is_empty() => {
+                            return Err(WireError::Broken(UNASKED.into()));
+                        }
                         Some(dialect) => Progress::Connected(Link {
                             channel,
                             dialect,

@@ -25,6 +25,7 @@ mod opening;
 mod placement;
 mod requests;
 mod servers;
+mod strays;
 mod traffic;
 mod values;
 
