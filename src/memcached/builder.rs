@@ -343,6 +343,11 @@ impl ShardedMemcacheBuilder {
         self.listener.clone()
     }
 
+    /// With everything that does not concern the topology as in `other`.
+    pub(super) fn with_options_of(self, other: &Self) -> Self {
+        Self { options: other.options.clone(), listener: other.listener.clone(), ..self }
+    }
+
     pub(super) fn set_nodes(&mut self, nodes: Vec<MemcacheNodeConfig>) {
         self.nodes = nodes;
     }

@@ -200,9 +200,10 @@ impl ShardedMemcache {
     ///
     /// `BadURL`, saying what is wrong.
     pub fn set_topology(&self, builder: ShardedMemcacheBuilder) -> Result<Movement, MemcacheError> {
-        let (topology, endpoints) = builder.topology()?;
         // Two changes at once must not leave the one's definition with the other's nodes.
         let mut definition = self.definition.lock();
+        let builder = builder.with_options_of(&definition);
+        let (topology, endpoints) = builder.topology()?;
         let (movement, events) = self.shared.topology.replace(topology, endpoints, clock::now());
         *definition = builder;
         drop(definition);

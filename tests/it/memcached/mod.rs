@@ -26,6 +26,7 @@ mod placement;
 mod requests;
 mod servers;
 mod strays;
+mod swaps;
 mod traffic;
 mod values;
 
