@@ -1,6 +1,7 @@
 //! Requests on their way to the nodes.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use memcache::MemcacheError;
 
@@ -11,6 +12,7 @@ use super::endpoint::Endpoint;
 use super::exchange::Done;
 use super::exchange::Job;
 use super::exchange::exchange;
+use super::pool::Lease;
 use super::wire_error::Phase;
 use super::wire_error::WireError;
 use crate::error::Result;
@@ -46,13 +48,19 @@ impl From<Trouble> for MemcacheError {
     }
 }
 
-/// Asks for one key. The caller has checked it.
+/// Asks for one key, from `now` on. The caller has checked it.
 #[inline]
-pub(super) fn ask_key(shared: &Arc<Shared>, key: &[u8], request: Request<'_>) -> Result<Outcome> {
+pub(super) fn ask_key(
+    shared: &Arc<Shared>,
+    key: &[u8],
+    request: Request<'_>,
+    now: Instant,
+    deadline: Deadline,
+) -> Result<Outcome> {
     let snapshot = shared.topology.current();
     let router = snapshot.router();
     let node = router.route(key).map_err(|why| unroutable(why, router))?;
-    ask_node(shared, snapshot.member(node), &Ask::Key { key, request })
+    ask_node(shared, snapshot.member(node), &Ask::Key { key, request }, now, deadline)
 }
 
 #[inline]
@@ -60,16 +68,16 @@ fn ask_node(
     shared: &Arc<Shared>,
     member: &Arc<Member<Endpoint>>,
     ask: &Ask<'_>,
+    now: Instant,
+    deadline: Deadline,
 ) -> Result<Outcome> {
-    let now = clock::now();
-    let deadline = Deadline::after(now, shared.options.limit());
     let tally = member.counters().shared();
     let epoch = member.epoch();
     let _under_way = tally.begin(1);
     let lease = member.endpoint().pool().lease(tally, &shared.options, now, deadline);
     let outcome = match lease {
         Ok(mut lease) => match lease.link.take() {
-            Some(mut link) => match link.ask(ask, deadline) {
+            Some(mut link) => match link.ask(ask, since(&lease, now, deadline)) {
                 Ok((outcome, sent, received)) => {
                     tally.moved(sent, received);
                     lease.link = Some(link);
@@ -80,12 +88,18 @@ fn ask_node(
             None => {
                 let asks = std::slice::from_ref(ask);
                 let job = Job::new(member, &shared.options, asks, deadline);
-                ask_slowly(member, job.with_lease(lease, now), deadline)
+                ask_slowly(member, job.with_lease(lease), deadline)
             }
         },
         Err(error) => Err((error, Phase::Talking(deadline))),
     };
     conclude(shared, member, epoch, outcome)
+}
+
+/// The deadline for a link that bounds its reads by the limit: waiting for the lease has taken its part.
+#[inline]
+fn since(lease: &Lease<'_>, now: Instant, deadline: Deadline) -> Deadline {
+    if lease.since == now { deadline } else { deadline.from(lease.since) }
 }
 
 /// Asks over a connection that must be made first.

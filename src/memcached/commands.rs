@@ -1,5 +1,7 @@
 //! The methods of `memcache::Client` that concern one key.
 
+use std::time::Instant;
+
 use memcache::CommandError;
 use memcache::FromMemcacheValueExt;
 use memcache::MemcacheError;
@@ -12,6 +14,8 @@ use super::asking::ask_key;
 use super::options::FailedReads;
 use super::options::MemcacheProtocol;
 use crate::error::ShardError;
+use crate::net::clock;
+use crate::net::clock::Deadline;
 use crate::protocol::memcache::Request;
 use crate::protocol::memcache::StoreMode;
 use crate::protocol::memcache::check_key;
@@ -47,7 +51,7 @@ impl ShardedMemcache {
     }
 
     /// Stores `value` under `key` for `expiration` seconds (0 is for ever, more than 30 days are a unix
-    /// time).
+    /// time, and later ones than January 2038 count as that: servers read no others as text).
     ///
     /// A type of the application implements [`ToMemcacheValue`] for any writer (`impl<W: Write>
     /// ToMemcacheValue<W>`): the value is written into the request, not to a socket of memcache's.
@@ -184,8 +188,20 @@ impl ShardedMemcache {
 
     #[inline]
     fn ask(&self, key: &str, request: Request<'_>) -> Result<Outcome> {
+        let now = clock::now();
+        self.ask_by(key, request, now, Deadline::after(now, self.shared.options.limit()))
+    }
+
+    #[inline]
+    fn ask_by(
+        &self,
+        key: &str,
+        request: Request<'_>,
+        now: Instant,
+        deadline: Deadline,
+    ) -> Result<Outcome> {
         check_key(key.as_bytes())?;
-        Ok(ask_key(&self.shared, key.as_bytes(), request)?)
+        Ok(ask_key(&self.shared, key.as_bytes(), request, now, deadline)?)
     }
 
     #[inline]
@@ -201,17 +217,22 @@ impl ShardedMemcache {
     }
 
     /// The meta commands make a counter that is missing. The classic ones do not: there it is added, which
-    /// somebody else may do first.
+    /// somebody else may do first. One deadline bounds the whole.
     fn count(&self, key: &str, request: Request<'_>) -> Result<u64> {
+        let start = clock::now();
+        let deadline = Deadline::after(start, self.shared.options.limit());
+        let ask_now = |request, now| self.ask_by(key, request, now, deadline.from(now));
+        let mut now = start;
         loop {
-            match self.ask(key, request)? {
+            match ask_now(request, now)? {
                 Outcome::Number(number) => return Ok(number),
                 Outcome::NotFound if self.creates_counters() => {
                     let mode = StoreMode::Add;
                     let zero = Request::Store { mode, flags: 0, expiration: 0, data: b"0" };
-                    if matches!(self.ask(key, zero)?, Outcome::Stored) {
+                    if matches!(ask_now(zero, clock::now())?, Outcome::Stored) {
                         return Ok(0);
                     }
+                    now = clock::now();
                 }
                 Outcome::NotFound => return Err(CommandError::KeyNotFound.into()),
                 other => return Err(unexpected(other)),

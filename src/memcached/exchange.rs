@@ -89,9 +89,9 @@ impl<'a> Job<'a> {
     }
 
     /// The same job, with a lease already.
-    pub(super) fn with_lease(mut self, lease: Lease<'a>, now: Instant) -> Self {
+    pub(super) fn with_lease(mut self, lease: Lease<'a>) -> Self {
         self.stage = match std::mem::replace(&mut self.stage, Stage::Changing) {
-            Stage::Queueing(queueing) => self.begin(lease, queueing, now),
+            Stage::Queueing(queueing) => self.begin(lease, queueing),
             stage => stage,
         };
         self
@@ -131,7 +131,7 @@ impl<'a> Job<'a> {
                 let Queueing { member, options, .. } = queueing;
                 let pool = member.endpoint().pool();
                 match pool.try_lease(member.counters().shared(), options, now) {
-                    Some(lease) => self.begin(lease, queueing, now),
+                    Some(lease) => self.begin(lease, queueing),
                     None => Stage::Queueing(queueing),
                 }
             }
@@ -158,8 +158,9 @@ impl<'a> Job<'a> {
     }
 
     /// Takes the link of `lease`, or makes one.
-    fn begin(&mut self, mut lease: Lease<'a>, queueing: Queueing<'a>, now: Instant) -> Stage<'a> {
+    fn begin(&mut self, mut lease: Lease<'a>, queueing: Queueing<'a>) -> Stage<'a> {
         let Queueing { member, options } = queueing;
+        let now = lease.since;
         let stage = match lease.link.take() {
             Some(link) => Stage::Talking(Box::new(link)),
             None => {

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use super::link::Link;
 use super::options::Options;
 use super::wire_error::WireError;
+use crate::net::clock;
 use crate::net::clock::Deadline;
 use crate::topology::SharedTally;
 
@@ -35,6 +36,8 @@ pub(super) struct Lease<'p> {
     tally: &'p SharedTally,
     /// Given back to the pool when the lease ends, if it is there then.
     pub(super) link: Option<Link>,
+    /// When it was given.
+    pub(super) since: Instant,
     /// Whether the metrics have it among the open connections.
     is_counted: bool,
 }
@@ -54,6 +57,7 @@ impl Pool {
         deadline: Deadline,
     ) -> Result<Lease<'p>, WireError> {
         let mut state = self.state.lock();
+        let mut now = now;
         while state.leases >= options.max_connections {
             state.waiting += 1;
             let is_late = match deadline.at() {
@@ -65,6 +69,12 @@ impl Pool {
             };
             state.waiting -= 1;
             if is_late && state.leases >= options.max_connections {
+                return Err(WireError::Busy(options.max_connections));
+            }
+            now = clock::now();
+            if deadline.has_passed(now) {
+                // There is no time left to ask anything, but perhaps others have some.
+                self.freed.notify_one();
                 return Err(WireError::Busy(options.max_connections));
             }
         }
@@ -98,7 +108,7 @@ impl Pool {
             link = state.idle.pop();
         }
         let is_counted = link.is_some();
-        Lease { pool: self, tally, link, is_counted }
+        Lease { pool: self, tally, link, since: now, is_counted }
     }
 }
 

@@ -36,6 +36,12 @@ impl Deadline {
         }
     }
 
+    /// The same, of a request that goes on at `now` only: its limit is what is left.
+    #[cfg_attr(not(feature = "memcache"), allow(dead_code, reason = "memcached's pool needs it"))]
+    pub(crate) fn from(self, now: Instant) -> Self {
+        Self { limit: self.left(now), ..self }
+    }
+
     pub(crate) fn at(self) -> Option<Instant> {
         self.at
     }

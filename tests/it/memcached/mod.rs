@@ -16,8 +16,10 @@ use shardwright::ShardedMemcacheBuilder;
 use crate::support::memcached::Memcached;
 
 mod broken_replies;
+mod busy;
 mod calls;
 mod concurrent;
+mod deadlines;
 mod ejection;
 mod leaks;
 mod many;
