@@ -1,7 +1,9 @@
 //! The methods of `memcache::Client` that concern one key.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
+use memcache::ClientError;
 use memcache::CommandError;
 use memcache::FromMemcacheValueExt;
 use memcache::MemcacheError;
@@ -252,11 +254,25 @@ impl ShardedMemcache {
     }
 }
 
+/// A server reads lengths as 32 bits with a sign, and counts the line end in (memcached 1.6.18
+/// `proto_text.c`).
+const LONGEST: usize = i32::MAX as usize - 3;
+
 /// The flags of a value, and its bytes.
 pub(super) fn encoded<V: ToMemcacheValue<Vec<u8>>>(value: &V) -> Result<(u32, Vec<u8>)> {
     let mut data = Vec::with_capacity(value.get_length());
     value.write_to(&mut data)?;
+    check_length(data.len())?;
     Ok((value.get_flags(), data))
+}
+
+/// Refuses a value whose length no server can read: it would go on to read the value as requests.
+fn check_length(length: usize) -> Result<()> {
+    if length > LONGEST {
+        let what = format!("the value has {length} bytes, more than {LONGEST}");
+        return Err(ClientError::Error(Cow::Owned(what)).into());
+    }
+    Ok(())
 }
 
 /// The value that a get found.
@@ -283,5 +299,18 @@ pub(super) fn unexpected(outcome: Outcome) -> MemcacheError {
     match outcome {
         Outcome::Refused(refusal) => refusal.into(),
         _ => ServerError::BadResponse("a reply to another request".into()).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_has_a_length_that_servers_can_read() {
+        assert!(check_length(0).is_ok());
+        assert!(check_length(LONGEST).is_ok());
+        let error = check_length(LONGEST + 1).unwrap_err();
+        assert_eq!(error.to_string(), "the value has 2147483645 bytes, more than 2147483644");
     }
 }
