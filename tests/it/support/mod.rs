@@ -61,6 +61,18 @@ impl Process {
     /// Freezes the process: its sockets stay open and nothing is answered.
     pub fn stop(&self) {
         self.signal(Signal::STOP);
+        // Each of its threads stops when it next looks, and may answer something until then.
+        eventually("it is frozen", || self.is_frozen());
+    }
+
+    fn is_frozen(&self) -> bool {
+        let Ok(tasks) = fs::read_dir(format!("/proc/{}/task", self.child.id())) else {
+            // Elsewhere than on Linux nobody knows.
+            return true;
+        };
+        let mut stats =
+            tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("stat")).ok());
+        stats.all(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T")))
     }
 
     /// Lets a frozen process go on.
