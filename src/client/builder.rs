@@ -232,6 +232,11 @@ impl ShardedClientBuilder {
         self.listener.clone()
     }
 
+    /// The same nodes and rules with the other settings of `other`.
+    pub(super) fn with_options_of(self, other: &Self) -> Self {
+        Self { options: other.options.clone(), listener: other.listener.clone(), ..self }
+    }
+
     pub(super) fn set_nodes(&mut self, nodes: Vec<NodeConfig>) {
         self.nodes = nodes;
     }

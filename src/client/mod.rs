@@ -270,6 +270,7 @@ impl ShardedClient {
         let (topology, endpoints) = builder.topology()?;
         // Two changes at once must not leave the one's definition with the other's nodes.
         let mut definition = self.definition.lock();
+        let builder = builder.with_options_of(&definition);
         let (movement, events) = self.shared.topology.replace(topology, endpoints, clock::now());
         *definition = builder;
         drop(definition);

@@ -258,9 +258,12 @@ impl ShardedMemcache {
 /// `proto_text.c`).
 const LONGEST: usize = i32::MAX as usize - 3;
 
+const BELIEVED: usize = 1 << 20;
+
 /// The flags of a value, and its bytes.
 pub(super) fn encoded<V: ToMemcacheValue<Vec<u8>>>(value: &V) -> Result<(u32, Vec<u8>)> {
-    let mut data = Vec::with_capacity(value.get_length());
+    // What a type says of its length is believed as far as it costs little.
+    let mut data = Vec::with_capacity(value.get_length().min(BELIEVED));
     value.write_to(&mut data)?;
     check_length(data.len())?;
     Ok((value.get_flags(), data))

@@ -333,3 +333,14 @@ fn clones_share_the_topology_and_clients_do_not() {
     assert_eq!(names(&pool), ["n1"]);
     assert_eq!(other.nodes().len(), 2);
 }
+
+#[test]
+fn a_change_of_topology_changes_nothing_else_not_even_on_paper() {
+    let builder = ShardedClientBuilder::new().nodes("redis://a,redis://b").unwrap();
+    let client = builder.timeout(Duration::from_secs(1)).build().unwrap();
+    let other = client.to_builder().timeout(Duration::from_secs(5)).hash(HashKind::Murmur);
+    client.set_topology(other).unwrap();
+    let now = format!("{:?}", client.to_builder());
+    assert!(now.contains("timeout: Some(1s)") && !now.contains("5s"), "{now}");
+    assert!(now.contains("Murmur"), "{now}");
+}
