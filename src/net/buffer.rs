@@ -35,7 +35,7 @@ impl Buffer {
     }
 
     /// Whether more could be read without making room.
-    #[cfg_attr(not(feature = "tokio-comp"), allow(dead_code, reason = "readiness needs it"))]
+    #[cfg_attr(not(feature = "_pipe"), allow(dead_code, reason = "readiness needs it"))]
     pub(crate) fn has_room(&self) -> bool {
         self.bytes.len() < self.bytes.capacity()
     }

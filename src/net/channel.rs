@@ -167,7 +167,7 @@ impl Channel {
     }
 
     /// Whether the last read left room, and so took all there was.
-    #[cfg_attr(not(feature = "tokio-comp"), allow(dead_code, reason = "readiness needs it"))]
+    #[cfg_attr(not(feature = "_pipe"), allow(dead_code, reason = "readiness needs it"))]
     pub(crate) fn has_room(&self) -> bool {
         self.arrived.has_room()
     }

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!   Dialing ──► Channel ──► exchange           one socket; several at the same time
+//!   pipe                                       one socket, shared by tasks (tokio)
 //!   Shared ── SharedTopology, listener         one a client
 //!      └── probe: a thread for each node that is ejected
 //! ```
@@ -14,6 +15,8 @@ mod channel;
 pub(crate) mod clock;
 mod dialing;
 mod exchange;
+#[cfg(feature = "_pipe")]
+pub(crate) mod pipe;
 mod poll;
 mod probe;
 mod resolving;

@@ -1,20 +1,12 @@
-//! Our own connection that tasks share: one socket, one task that writes and reads.
-//!
-//! ```text
-//!   task ──┐ encodes its request into the queue, and waits for its reply
-//!   task ──┤
-//!   task ──┴──► queue ──► driver ──► socket       what all tasks have asked meanwhile is one write
-//!     ▲                     │
-//!     └─────── reply ◄──────┘                     replies come in the order of the requests
-//! ```
+//! Our own connection that tasks share: a [`pipe`](crate::net::pipe) that speaks RESP.
 //!
 //! redis-rs's [`MultiplexedConnection`](redis::aio::MultiplexedConnection) does the same, and is used where
 //! it knows what this does not: TLS, RESP3, smol, caches, credentials that change. This one encodes a request
 //! once, sets no timer for each, and knows when the node hangs up while nothing is under way.
 
 mod connecting;
-mod driver;
-mod queue;
+mod entry;
+mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,30 +15,25 @@ use redis::Cmd;
 use redis::Pipeline;
 use redis::Value;
 use tokio::runtime::Handle;
-use tokio::runtime::Id;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
 pub(super) use self::connecting::connect;
-use self::driver::Driver;
-use self::queue::Answer;
-use self::queue::Entry;
-use self::queue::Queue;
-use self::queue::Replies;
+use self::entry::Answer;
+use self::entry::Entry;
+use self::entry::Replies;
+use self::wire::RespWire;
 use super::link::LinkError;
 use super::link::LinkState;
-use super::runtime::Task;
-use super::runtime::spawn;
 use super::runtime::within;
 use crate::client::wire::Direct;
 use crate::client::wire::WireError;
+use crate::net::pipe;
+use crate::net::pipe::gone;
+use crate::net::pipe::until;
 
 /// A connection that tasks share. It is closed when this is dropped.
 pub(super) struct Pipe {
-    queue: Arc<Queue>,
-    _driver: Task,
-    /// The runtime that the driver is on.
-    runtime: Id,
+    pipe: pipe::Pipe<RespWire>,
 }
 
 /// Whether this kind of connection can be made here.
@@ -61,9 +48,8 @@ impl Pipe {
     ///
     /// If the runtime cannot wait for the socket.
     fn new(direct: Direct, state: &Arc<LinkState>) -> Result<Self, WireError> {
-        let queue = Arc::new(Queue::default());
-        let driver = Driver::new(direct, Arc::clone(&queue), Arc::clone(state))?;
-        Ok(Self { queue, _driver: spawn(driver), runtime: Handle::current().id() })
+        let wire = RespWire { direct, state: Arc::clone(state) };
+        Ok(Self { pipe: pipe::Pipe::new(wire)? })
     }
 
     /// Sends a command and waits for its reply.
@@ -86,7 +72,7 @@ impl Pipe {
         self.enqueue(limit, entry, |out| command.write_packed_command(out)).await?;
         match self.attend(receiver, limit).await? {
             Replies::One(reply) => Ok(reply),
-            Replies::Many(_) => Err(LinkError::Wire(gone())),
+            Replies::Many(_) => Err(LinkError::Wire(gone().into())),
         }
     }
 
@@ -111,19 +97,12 @@ impl Pipe {
         self.enqueue(limit, entry, |out| out.extend_from_slice(&bytes)).await?;
         match self.attend(receiver, limit).await? {
             Replies::Many(replies) => Ok(replies),
-            Replies::One(_) => Err(LinkError::Wire(gone())),
+            Replies::One(_) => Err(LinkError::Wire(gone().into())),
         }
     }
 
-    /// Waits for the answer. The driver keeps the time; but who is on another runtime cannot know whether the
-    /// driver's runs. Who is on none has no timer either.
     async fn attend(&self, receiver: oneshot::Receiver<Answer>, limit: Option<Duration>) -> Answer {
-        let is_elsewhere = Handle::try_current().is_ok_and(|handle| handle.id() != self.runtime);
-        let answer = within(limit.filter(|_| is_elsewhere), receiver).await;
-        match answer {
-            Some(answer) => answer.unwrap_or_else(|_| Err(LinkError::Wire(gone()))),
-            None => Err(LinkError::Wire(WireError::Deadline)),
-        }
+        self.pipe.attend(receiver, limit).await.map_err(LinkError::Wire)?
     }
 
     async fn enqueue(
@@ -132,24 +111,10 @@ impl Pipe {
         entry: Entry,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), LinkError> {
-        if self.queue.is_full() {
-            let room = within(limit, self.queue.room());
+        if self.pipe.is_full() {
+            let room = within(limit, self.pipe.room());
             room.await.ok_or(LinkError::Wire(WireError::Deadline))?;
         }
-        let until = entry.until();
-        self.queue.push(entry, write).map_err(|reason| {
-            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-            LinkError::Unsent { reason, left }
-        })
+        Ok(self.pipe.push(entry, write)?)
     }
-}
-
-fn until(limit: Option<Duration>) -> Option<Instant> {
-    Instant::now().checked_add(limit?)
-}
-
-/// The runtime ended the task that would have answered.
-fn gone() -> WireError {
-    let what = "the connection's task was ended";
-    WireError::Io(std::io::Error::new(std::io::ErrorKind::BrokenPipe, what))
 }

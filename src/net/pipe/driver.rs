@@ -13,29 +13,28 @@ use tokio::time::Instant;
 use tokio::time::Sleep;
 use tokio::time::sleep_until;
 
+use super::Entry;
+use super::PipeFailure;
+use super::Reason;
+use super::Taken;
+use super::Wire;
 use super::gone;
-use super::queue::Entry;
 use super::queue::Queue;
-use super::queue::Taken;
 use super::queue::earlier;
-use crate::client::aio::link::LinkError;
-use crate::client::aio::link::LinkState;
-use crate::client::wire::Direct;
-use crate::client::wire::WireError;
+use super::queue::expire;
 use crate::net::BYTES_A_TURN;
 
 /// Writes what is in the queue, and hands out the replies.
-pub(super) struct Driver {
-    socket: AsyncFd<Direct>,
-    queue: Arc<Queue>,
-    state: Arc<LinkState>,
+pub(super) struct Driver<W: Wire> {
+    socket: AsyncFd<W>,
+    queue: Arc<Queue<W::Entry>>,
     /// What is being written, and how far.
     writing: Vec<u8>,
     written: usize,
     /// Those who have just asked.
-    asking: Vec<Entry>,
+    asking: Vec<W::Entry>,
     /// Requests that were written, or are being: the earliest reply is that of the first.
-    flying: VecDeque<Entry>,
+    flying: VecDeque<W::Entry>,
     /// One timer for all requests: mostly they are bounded alike, and when it runs out they are over.
     timer: Option<Pin<Box<Sleep>>>,
     /// What the timer is set to.
@@ -53,20 +52,15 @@ const RESTED: Duration = Duration::from_millis(1);
 /// A buffer that was needed once for a large request is not kept.
 const LARGE: usize = 256 << 10;
 
-impl Driver {
+impl<W: Wire> Driver<W> {
     #[allow(
         deprecated,
-        reason = "its successor is unsafe; the link owns its descriptor and keeps it"
+        reason = "its successor is unsafe; a wire owns its descriptor and keeps it"
     )]
-    pub(super) fn new(
-        direct: Direct,
-        queue: Arc<Queue>,
-        state: Arc<LinkState>,
-    ) -> Result<Self, WireError> {
+    pub(super) fn new(wire: W, queue: Arc<Queue<W::Entry>>) -> Result<Self, W::Error> {
         Ok(Self {
-            socket: AsyncFd::new(direct)?,
+            socket: AsyncFd::new(wire)?,
             queue,
-            state,
             writing: Vec::new(),
             written: 0,
             asking: Vec::new(),
@@ -77,7 +71,7 @@ impl Driver {
         })
     }
 
-    fn go_on(&mut self, context: &mut Context<'_>) -> Result<(), WireError> {
+    fn go_on(&mut self, context: &mut Context<'_>) -> Result<(), W::Error> {
         // Replies first: they free those who ask next, and a node may stop reading until it is read from.
         self.read(context)?;
         self.write(context)?;
@@ -85,7 +79,7 @@ impl Driver {
         Ok(())
     }
 
-    fn write(&mut self, context: &mut Context<'_>) -> Result<(), WireError> {
+    fn write(&mut self, context: &mut Context<'_>) -> Result<(), W::Error> {
         loop {
             if self.written == self.writing.len() {
                 self.look_before_writing()?;
@@ -110,7 +104,7 @@ impl Driver {
 
     /// Looks whether a connection that rested has been closed meanwhile, or something was said on it unasked:
     /// where the runtime does not run between requests nobody has told.
-    fn look_before_writing(&mut self) -> Result<(), WireError> {
+    fn look_before_writing(&mut self) -> Result<(), W::Error> {
         let now = Instant::now();
         let rested = self.flying.is_empty() && now.duration_since(self.last_used) > RESTED;
         self.last_used = now;
@@ -129,14 +123,13 @@ impl Driver {
             self.writing.clear();
         }
         self.queue.take(&mut self.writing, &mut self.asking, context);
-        let (mut owed, mut earliest) = (0, None);
+        let mut earliest = None;
         for entry in self.asking.drain(..) {
-            owed += entry.missing();
             earliest = earlier(earliest, entry.until());
+            self.socket.get_mut().expect(&entry);
             self.flying.push_back(entry);
         }
         self.wake_by(earliest);
-        self.socket.get_mut().owe(owed);
     }
 
     /// Has the timer run out by `earliest`.
@@ -149,7 +142,7 @@ impl Driver {
         }
     }
 
-    fn read(&mut self, context: &mut Context<'_>) -> Result<(), WireError> {
+    fn read(&mut self, context: &mut Context<'_>) -> Result<(), W::Error> {
         let (mut received, mut handed) = (0, 0);
         loop {
             handed += self.hand_out(REPLIES_A_TURN - handed)?;
@@ -180,34 +173,29 @@ impl Driver {
     }
 
     /// Hands out the replies that have arrived, but no more than `most`. Says how many.
-    fn hand_out(&mut self, most: usize) -> Result<usize, WireError> {
-        let direct = self.socket.get_mut();
+    fn hand_out(&mut self, most: usize) -> Result<usize, W::Error> {
+        let wire = self.socket.get_mut();
         let mut handed = 0;
         while handed < most {
-            let Some((reply, _)) = direct.next_reply(&mut |_push| {})? else { break };
-            handed += 1;
-            // A reply that nobody is owed was an error already.
-            match self.flying.front_mut().map(|entry| entry.take(reply)) {
-                Some(Taken::Some) | None => {}
-                Some(Taken::All) => drop(self.flying.pop_front()),
-                Some(Taken::Doubtful) => {
-                    self.flying.pop_front();
-                    let why = "EXEC was refused, and its transaction may be open";
-                    return Err(WireError::Broken(why.into()));
-                }
+            match wire.next_reply(self.flying.front_mut())? {
+                Taken::Nothing => break,
+                Taken::Some => {}
+                Taken::All => drop(self.flying.pop_front()),
             }
+            handed += 1;
         }
         Ok(handed)
     }
 
     /// Tells everybody that nothing comes any more.
-    fn end(&mut self, reason: &WireError) {
-        self.state.end();
+    fn end(&mut self, reason: &W::Error) {
+        self.socket.get_ref().end();
         for mut entry in self.queue.close(reason.copied()) {
-            entry.give_back(reason.copied(), Instant::now());
+            let left = entry.until().map(|until| until.saturating_duration_since(Instant::now()));
+            entry.fail(PipeFailure::Unsent { reason: reason.copied(), left });
         }
         for mut entry in self.flying.drain(..) {
-            entry.tell(Err(LinkError::Wire(reason.copied())));
+            entry.fail(PipeFailure::Lost(reason.copied()));
         }
     }
 
@@ -220,18 +208,18 @@ impl Driver {
             }
             self.timer = None;
             let now = Instant::now();
-            let over = self.flying.iter_mut().filter_map(|entry| entry.expire(now).then_some(()));
+            let over = self.flying.iter_mut().filter_map(|entry| expire(entry, now).then_some(()));
             if over.count() > 0 {
                 // Whoever waited may have gone already: then nobody else would have it replaced.
-                self.state.close();
+                self.socket.get_ref().close();
             }
-            let flying = self.flying.iter().filter_map(Entry::until).min();
+            let flying = self.flying.iter().filter_map(W::Entry::until).min();
             self.alarm = earlier(flying, self.queue.expire(now));
         }
     }
 }
 
-impl Future for Driver {
+impl<W: Wire> Future for Driver<W> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
@@ -247,8 +235,8 @@ impl Future for Driver {
 }
 
 /// The runtime has ended, perhaps, and those who still use the connection are on another one.
-impl Drop for Driver {
+impl<W: Wire> Drop for Driver<W> {
     fn drop(&mut self) {
-        self.end(&gone());
+        self.end(&gone().into());
     }
 }
