@@ -142,6 +142,8 @@ pub use health::{EjectMode, EjectPolicy, NodeState};
 pub use key::HashTag;
 #[cfg(feature = "memcache")]
 pub use memcache;
+#[cfg(feature = "memcache-aio")]
+pub use memcached::ShardedAsyncMemcache;
 #[cfg(feature = "memcache")]
 pub use memcached::{
     FailedReads, IntoMemcacheTopology, MemcacheNodeConfig, MemcacheProtocol, ShardedMemcache,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::protocol::memcache::BrokenReply;
 use crate::protocol::memcache::Dialect;
 use crate::protocol::memcache::ErrorReply;
+use crate::protocol::memcache::Kind;
 use crate::protocol::memcache::ProgressOf;
 use crate::protocol::memcache::Reply;
 use crate::protocol::memcache::Request;
@@ -29,6 +30,15 @@ pub(super) enum Ask<'a> {
     Flush {
         delay: Option<u32>,
     },
+    Stats,
+}
+
+/// What is to be known of a request to read its reply.
+#[derive(Clone, Debug)]
+pub(super) enum Expected<K> {
+    Key { key: K, kind: Kind },
+    Version,
+    Flush,
     Stats,
 }
 
@@ -86,11 +96,24 @@ impl<'a> Ask<'a> {
         }
     }
 
-    /// Reads its reply at the start of `bytes`.
+    /// What its reply must be like.
+    #[inline]
+    pub(super) fn expected(&self) -> Expected<&[u8]> {
+        match self {
+            Self::Key { key, request } => Expected::Key { key, kind: request.kind() },
+            Self::Version => Expected::Version,
+            Self::Flush { .. } => Expected::Flush,
+            Self::Stats => Expected::Stats,
+        }
+    }
+}
+
+impl<K: AsRef<[u8]>> Expected<K> {
+    /// Reads the reply at the start of `bytes`.
     ///
     /// # Errors
     ///
-    /// If what is there is not its reply.
+    /// If what is there is not the reply.
     #[inline]
     pub(super) fn read(
         &self,
@@ -99,12 +122,11 @@ impl<'a> Ask<'a> {
         opaque: u32,
     ) -> Result<Next, BrokenReply> {
         match self {
-            Self::Key { key, request } => {
-                let kind = request.kind();
-                Ok(match read(bytes, dialect, kind, key, opaque)? {
+            Self::Key { key, kind } => {
+                Ok(match read(bytes, dialect, *kind, key.as_ref(), opaque)? {
                     ProgressOf::Missing(count) => Next::Missing(count),
                     ProgressOf::Whole(Reply::Error(error), length) => {
-                        let is_in_step = error.leaves_in_step(kind);
+                        let is_in_step = error.leaves_in_step(*kind);
                         Next::Arrived { outcome: refused(error), length, is_in_step }
                     }
                     ProgressOf::Whole(reply, length) => {
@@ -114,9 +136,7 @@ impl<'a> Ask<'a> {
             }
             Self::Version => read_version(bytes)
                 .map(|progress| next(progress, |version| Outcome::Version(text(version)))),
-            Self::Flush { .. } => {
-                read_flush(bytes).map(|progress| next(progress, |()| Outcome::Flushed))
-            }
+            Self::Flush => read_flush(bytes).map(|progress| next(progress, |()| Outcome::Flushed)),
             Self::Stats => read_stats(bytes),
         }
     }

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use memcache::MemcacheError;
-
 use super::Shared;
 use super::ask::Ask;
 use super::ask::Outcome;
@@ -13,40 +11,20 @@ use super::exchange::Done;
 use super::exchange::Job;
 use super::exchange::exchange;
 use super::pool::Lease;
+use super::scattered::Part;
+use super::scattered::Scattered;
+use super::scattered::Trouble;
+use super::scattered::all_nodes;
 use super::wire_error::Phase;
 use super::wire_error::WireError;
 use crate::error::Result;
-use crate::error::ShardError;
 use crate::health::Incident;
 use crate::net::clock;
 use crate::net::clock::Deadline;
 use crate::node::Node;
-use crate::plan::KeyFragment;
-use crate::plan::ejected;
-use crate::plan::no_live_node;
-use crate::plan::scatter_keys;
 use crate::plan::unroutable;
-use crate::protocol::memcache::BadKey;
 use crate::protocol::memcache::Request;
-use crate::protocol::memcache::check_key;
 use crate::topology::Member;
-
-/// Why one key has no outcome.
-#[derive(Clone, Debug)]
-pub(super) enum Trouble {
-    /// Nothing was sent for it.
-    Key(BadKey),
-    Shard(ShardError),
-}
-
-impl From<Trouble> for MemcacheError {
-    fn from(trouble: Trouble) -> Self {
-        match trouble {
-            Trouble::Key(error) => error.into(),
-            Trouble::Shard(error) => error.into(),
-        }
-    }
-}
 
 /// Asks for one key, from `now` on. The caller has checked it.
 #[inline]
@@ -146,48 +124,10 @@ pub(super) fn ask_keys(
     requests: &[(&[u8], Request<'_>)],
 ) -> Vec<Result<Outcome, Trouble>> {
     let snapshot = shared.topology.current();
-    let router = snapshot.router();
-    let mut results: Vec<Option<Result<Outcome, Trouble>>> = requests
-        .iter()
-        .map(|(key, _)| check_key(key).err().map(|it| Err(Trouble::Key(it))))
-        .collect();
-    let good: Vec<_> = (0..requests.len()).filter(|&place| results[place].is_none()).collect();
-    let (fragments, homeless) = scatter_keys(good.iter().map(|&place| requests[place].0), router);
-    for (index, why) in homeless {
-        results[good[index]] = Some(Err(Trouble::Shard(unroutable(why, router))));
-    }
-    let asks: Vec<Vec<_>> = fragments
-        .iter()
-        .map(|KeyFragment { places, .. }| {
-            let requests = places.iter().map(|&index| requests[good[index]]);
-            requests.map(|(key, request)| Ask::Key { key, request }).collect()
-        })
-        .collect();
-    let parts =
-        fragments.iter().map(|it| snapshot.member(it.node)).zip(asks.iter().map(Vec::as_slice));
-    for (fragment, part) in fragments.iter().zip(ask_nodes(shared, parts)) {
-        let places: Vec<_> = fragment.places.iter().map(|&index| good[index]).collect();
-        let failure = part.failure.map(|error| {
-            let unanswered = places.iter().zip(&part.outcomes).filter(|(_, it)| it.is_none());
-            error.with_keys(unanswered.map(|(&place, _)| requests[place].0.to_vec()).collect())
-        });
-        for (place, outcome) in places.into_iter().zip(part.outcomes) {
-            results[place] = match (outcome, &failure) {
-                (Some(outcome), _) => Some(Ok(outcome)),
-                (None, Some(error)) => Some(Err(Trouble::Shard(error.clone()))),
-                (None, None) => None,
-            };
-        }
-    }
-    let result = |result: Option<_>| result.expect("a part that did not fail has all its outcomes");
-    results.into_iter().map(result).collect()
-}
-
-/// What one node made of what it was asked.
-pub(super) struct Part {
-    /// What came of its asks; of each of them if nothing failed.
-    pub(super) outcomes: Vec<Option<Outcome>>,
-    pub(super) failure: Option<ShardError>,
+    let scattered = Scattered::new(requests, snapshot.router());
+    let asks = scattered.asks();
+    let parts = asks.iter().map(|(node, asks)| (snapshot.member(*node), asks.as_slice()));
+    scattered.gather(ask_nodes(shared, parts))
 }
 
 /// Asks several nodes at the same time, within one deadline. The parts are in the order of the nodes.
@@ -225,16 +165,10 @@ pub(super) fn ask_all(
     needs_every_node: bool,
 ) -> Result<Vec<(Node, Part)>> {
     let snapshot = shared.topology.current();
-    let router = snapshot.router();
-    if needs_every_node && let Some(node) = router.ejected().iter().next() {
-        return Err(ejected(node, router));
-    }
-    let nodes: Vec<_> = router.live_nodes().collect();
-    if nodes.is_empty() {
-        return Err(no_live_node());
-    }
+    let nodes = all_nodes(snapshot.router(), needs_every_node)?;
     let asks = [ask];
     let parts = nodes.iter().map(|&node| (snapshot.member(node), asks.as_slice()));
     let parts = ask_nodes(shared, parts);
-    Ok(nodes.into_iter().map(|node| router.node(node).clone()).zip(parts).collect())
+    let node = |node| snapshot.router().node(node).clone();
+    Ok(nodes.into_iter().map(node).zip(parts).collect())
 }

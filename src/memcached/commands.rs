@@ -11,6 +11,7 @@ use memcache::ServerError;
 use memcache::ToMemcacheValue;
 
 use super::ShardedMemcache;
+use super::Shared;
 use super::ask::Outcome;
 use super::asking::ask_key;
 use super::options::FailedReads;
@@ -46,10 +47,7 @@ impl ShardedMemcache {
     /// # Ok::<(), memcache::MemcacheError>(())
     /// ```
     pub fn get<V: FromMemcacheValueExt>(&self, key: &str) -> Result<Option<V>> {
-        match self.ask(key, Request::Get { with_cas: V::requires_cas() }) {
-            Ok(outcome) => value(outcome),
-            Err(error) => self.missed(error),
-        }
+        read(&self.shared, self.ask(key, Request::Get { with_cas: V::requires_cas() }))
     }
 
     /// Stores `value` under `key` for `expiration` seconds (0 is for ever, more than 30 days are a unix
@@ -84,11 +82,7 @@ impl ShardedMemcache {
         expiration: u32,
         cas_id: u64,
     ) -> Result<bool> {
-        match self.store(StoreMode::Cas(cas_id), key, &value, expiration)? {
-            Outcome::Stored => Ok(true),
-            Outcome::Exists | Outcome::NotFound | Outcome::NotStored => Ok(false),
-            other => Err(unexpected(other)),
-        }
+        replaced(self.store(StoreMode::Cas(cas_id), key, &value, expiration)?)
     }
 
     /// Stores `value` if there is none.
@@ -143,11 +137,7 @@ impl ShardedMemcache {
     ///
     /// As above.
     pub fn delete(&self, key: &str) -> Result<bool> {
-        match self.ask(key, Request::Delete)? {
-            Outcome::Deleted => Ok(true),
-            Outcome::NotFound => Ok(false),
-            other => Err(unexpected(other)),
-        }
+        deleted(self.ask(key, Request::Delete)?)
     }
 
     /// Adds `amount` to the number under `key`, modulo 2^64, and returns what it is then.
@@ -159,7 +149,7 @@ impl ShardedMemcache {
     ///
     /// As above; `ClientError` if the value is no number.
     pub fn increment(&self, key: &str, amount: u64) -> Result<u64> {
-        let creates = self.creates_counters();
+        let creates = creates_counters(&self.shared);
         self.count(key, Request::Increment { delta: amount, creates })
     }
 
@@ -171,7 +161,7 @@ impl ShardedMemcache {
     ///
     /// As [`increment`](Self::increment).
     pub fn decrement(&self, key: &str, amount: u64) -> Result<u64> {
-        let creates = self.creates_counters();
+        let creates = creates_counters(&self.shared);
         self.count(key, Request::Decrement { delta: amount, creates })
     }
 
@@ -181,11 +171,7 @@ impl ShardedMemcache {
     ///
     /// As above.
     pub fn touch(&self, key: &str, expiration: u32) -> Result<bool> {
-        match self.ask(key, Request::Touch { expiration })? {
-            Outcome::Touched => Ok(true),
-            Outcome::NotFound => Ok(false),
-            other => Err(unexpected(other)),
-        }
+        touched(self.ask(key, Request::Touch { expiration })?)
     }
 
     #[inline]
@@ -218,39 +204,56 @@ impl ShardedMemcache {
         self.ask(key, Request::Store { mode, flags, expiration, data: &data })
     }
 
-    /// The meta commands make a counter that is missing. The classic ones do not: there it is added, which
-    /// somebody else may do first. One deadline bounds the whole.
+    /// One deadline bounds the whole.
     fn count(&self, key: &str, request: Request<'_>) -> Result<u64> {
         let start = clock::now();
         let deadline = Deadline::after(start, self.shared.options.limit());
         let ask_now = |request, now| self.ask_by(key, request, now, deadline.from(now));
         let mut now = start;
         loop {
-            match ask_now(request, now)? {
-                Outcome::Number(number) => return Ok(number),
-                Outcome::NotFound if self.creates_counters() => {
-                    let mode = StoreMode::Add;
-                    let zero = Request::Store { mode, flags: 0, expiration: 0, data: b"0" };
-                    if matches!(ask_now(zero, clock::now())?, Outcome::Stored) {
-                        return Ok(0);
-                    }
-                    now = clock::now();
-                }
-                Outcome::NotFound => return Err(CommandError::KeyNotFound.into()),
-                other => return Err(unexpected(other)),
+            if let Some(number) = counted(&self.shared, ask_now(request, now)?)? {
+                return Ok(number);
             }
+            if matches!(ask_now(ZERO, clock::now())?, Outcome::Stored) {
+                return Ok(0);
+            }
+            now = clock::now();
         }
     }
+}
 
-    fn creates_counters(&self) -> bool {
-        self.shared.options.protocol != MemcacheProtocol::Ascii
+/// What adds a counter.
+pub(super) const ZERO: Request<'_> =
+    Request::Store { mode: StoreMode::Add, flags: 0, expiration: 0, data: b"0" };
+
+/// Whether a counter that is missing becomes 0.
+pub(super) fn creates_counters(shared: &Shared) -> bool {
+    shared.options.protocol != MemcacheProtocol::Ascii
+}
+
+/// What a counter is now; none if it is missing and to be added. The meta commands make one that is
+/// missing. The classic ones do not: there it is added, which somebody else may do first.
+pub(super) fn counted(shared: &Shared, outcome: Outcome) -> Result<Option<u64>> {
+    match outcome {
+        Outcome::Number(number) => Ok(Some(number)),
+        Outcome::NotFound if creates_counters(shared) => Ok(None),
+        Outcome::NotFound => Err(CommandError::KeyNotFound.into()),
+        other => Err(unexpected(other)),
     }
+}
 
-    /// What a read is that failed.
-    fn missed<V>(&self, error: MemcacheError) -> Result<Option<V>> {
-        let is_missed = self.shared.options.failed_reads == FailedReads::Miss
-            && ShardError::of_memcache(&error).is_some();
-        if is_missed { Ok(None) } else { Err(error) }
+/// What a get found; a failure of its node may count as nothing.
+pub(super) fn read<V: FromMemcacheValueExt>(
+    shared: &Shared,
+    outcome: Result<Outcome>,
+) -> Result<Option<V>> {
+    match outcome {
+        Ok(outcome) => value(outcome),
+        Err(error) => {
+            let is_missed = shared.options.failed_reads == FailedReads::Miss
+                && ShardError::of_memcache(&error).is_some();
+            if is_missed { Ok(None) } else { Err(error) }
+        }
     }
 }
 
@@ -292,6 +295,33 @@ pub(super) fn stored(outcome: Outcome, refusal: CommandError) -> Result<()> {
     match outcome {
         Outcome::Stored => Ok(()),
         Outcome::NotStored | Outcome::NotFound | Outcome::Exists => Err(refusal.into()),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// Whether a value took the place of the one that was read.
+pub(super) fn replaced(outcome: Outcome) -> Result<bool> {
+    match outcome {
+        Outcome::Stored => Ok(true),
+        Outcome::Exists | Outcome::NotFound | Outcome::NotStored => Ok(false),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// Whether there was something to delete.
+pub(super) fn deleted(outcome: Outcome) -> Result<bool> {
+    match outcome {
+        Outcome::Deleted => Ok(true),
+        Outcome::NotFound => Ok(false),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// Whether there was something to touch.
+pub(super) fn touched(outcome: Outcome) -> Result<bool> {
+    match outcome {
+        Outcome::Touched => Ok(true),
+        Outcome::NotFound => Ok(false),
         other => Err(unexpected(other)),
     }
 }

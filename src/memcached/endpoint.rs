@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::aio::Slot;
 use super::exchange::Job;
 use super::exchange::exchange;
 use super::options::MemcacheProtocol;
@@ -16,7 +17,11 @@ use crate::node::Address;
 #[derive(Debug)]
 pub(super) struct Endpoint {
     target: Target,
+    /// For threads.
     pool: Pool,
+    /// For tasks.
+    #[cfg_attr(not(feature = "memcache-aio"), allow(dead_code, reason = "there are no tasks"))]
+    slot: Slot,
 }
 
 /// What is connected to, and how.
@@ -37,7 +42,7 @@ pub(super) struct User {
 
 impl Endpoint {
     pub(super) fn new(target: Target) -> Self {
-        Self { target, pool: Pool::default() }
+        Self { target, pool: Pool::default(), slot: Slot::default() }
     }
 
     pub(super) fn target(&self) -> &Target {
@@ -46,6 +51,11 @@ impl Endpoint {
 
     pub(super) fn pool(&self) -> &Pool {
         &self.pool
+    }
+
+    #[cfg_attr(not(feature = "memcache-aio"), allow(dead_code, reason = "there are no tasks"))]
+    pub(super) fn slot(&self) -> &Slot {
+        &self.slot
     }
 }
 

@@ -64,6 +64,12 @@ impl Link {
             && max_lifetime.is_none_or(|limit| age < limit)
     }
 
+    /// The socket that has shaken hands, and the protocol that is spoken on it.
+    #[cfg_attr(not(feature = "memcache-aio"), allow(dead_code, reason = "tasks share links there"))]
+    pub(super) fn into_parts(self) -> (Channel, Dialect) {
+        (self.channel, self.dialect)
+    }
+
     /// Whether it may be used again after all its requests were answered.
     pub(super) fn is_in_step(&self) -> bool {
         self.is_in_step
@@ -95,7 +101,7 @@ impl Link {
         }
         match self.channel.arrived() {
             [] => Ok(Err(1)),
-            bytes => match ask.read(bytes, self.dialect, opaque)? {
+            bytes => match ask.expected().read(bytes, self.dialect, opaque)? {
                 Next::Missing(count) => Ok(Err(count)),
                 Next::Arrived { outcome, length, is_in_step } => {
                     self.is_in_step = is_in_step;
@@ -193,8 +199,7 @@ impl AsFd for Link {
     }
 }
 
-const AFTER_AN_ERROR: &str =
-    "an earlier error of the same batch left it open where the next reply begins";
+pub(super) const AFTER_AN_ERROR: &str = "an earlier error left it open where the next reply begins";
 
 const UNASKED: &str = "more was said to a new connection than the replies it is owed";
 

@@ -8,14 +8,15 @@ use memcache::MemcacheError;
 use memcache::ToMemcacheValue;
 
 use super::ShardedMemcache;
+use super::Shared;
 use super::ask::Outcome;
-use super::asking::Trouble;
 use super::asking::ask_keys;
+use super::commands::deleted;
 use super::commands::encoded;
 use super::commands::stored;
-use super::commands::unexpected;
 use super::commands::value;
 use super::options::FailedReads;
+use super::scattered::Trouble;
 use crate::protocol::memcache::Request;
 use crate::protocol::memcache::StoreMode;
 use crate::protocol::memcache::check_key;
@@ -44,14 +45,7 @@ impl ShardedMemcache {
     pub fn gets<V: FromMemcacheValueExt>(&self, keys: &[&str]) -> Result<HashMap<String, V>> {
         keys.iter().try_for_each(|key| check_key(key.as_bytes()))?;
         // memcache::Client gives every type the cas here.
-        let values = self.read_many(keys, true).into_iter();
-        let mut found = HashMap::with_capacity(keys.len());
-        for (key, value) in keys.iter().zip(values) {
-            if let Some(value) = value? {
-                found.insert((*key).to_owned(), value);
-            }
-        }
-        Ok(found)
+        found(keys, self.read_many(keys, true))
     }
 
     /// The values of `keys`, each by itself, in their order: a value, `None` if there is none, or why it
@@ -87,41 +81,15 @@ impl ShardedMemcache {
         entries: &[(K, V)],
         expiration: u32,
     ) -> Vec<Result<()>> {
-        let mut results: Vec<_> = entries.iter().map(|_| Ok(())).collect();
-        let mut values = Vec::with_capacity(entries.len());
-        for (place, (key, value)) in entries.iter().enumerate() {
-            match encoded(value) {
-                Ok((flags, data)) => values.push((place, key.as_ref().as_bytes(), flags, data)),
-                Err(error) => results[place] = Err(error),
-            }
-        }
-        let mode = StoreMode::Set;
-        let requests: Vec<_> = values
-            .iter()
-            .map(|(_, key, flags, data)| {
-                (*key, Request::Store { mode, flags: *flags, expiration, data })
-            })
-            .collect();
-        for ((place, ..), result) in values.iter().zip(ask_keys(&self.shared, &requests)) {
-            results[*place] = match result {
-                Ok(outcome) => stored(outcome, CommandError::KeyNotFound),
-                Err(trouble) => Err(trouble.into()),
-            };
-        }
-        results
+        let values = Values::new(entries);
+        let outcomes = ask_keys(&self.shared, &values.requests(expiration));
+        values.conclude(outcomes)
     }
 
     /// Deletes `keys`. For each in their order, whether there was a value.
     pub fn delete_many<K: AsRef<str>>(&self, keys: &[K]) -> Vec<Result<bool>> {
-        let requests: Vec<_> =
-            keys.iter().map(|key| (key.as_ref().as_bytes(), Request::Delete)).collect();
-        let deleted = |result| match result {
-            Ok(Outcome::Deleted) => Ok(true),
-            Ok(Outcome::NotFound) => Ok(false),
-            Ok(other) => Err(unexpected(other)),
-            Err(trouble) => Err(MemcacheError::from(trouble)),
-        };
-        ask_keys(&self.shared, &requests).into_iter().map(deleted).collect()
+        let requests = requests(keys, Request::Delete);
+        ask_keys(&self.shared, &requests).into_iter().map(was_deleted).collect()
     }
 
     fn read_many<V: FromMemcacheValueExt, K: AsRef<str>>(
@@ -129,14 +97,102 @@ impl ShardedMemcache {
         keys: &[K],
         with_cas: bool,
     ) -> Vec<Result<Option<V>>> {
-        let request = Request::Get { with_cas };
-        let requests: Vec<_> = keys.iter().map(|key| (key.as_ref().as_bytes(), request)).collect();
-        let misses = self.shared.options.failed_reads == FailedReads::Miss;
-        let read = |result| match result {
-            Ok(outcome) => value(outcome),
-            Err(Trouble::Shard(_)) if misses => Ok(None),
-            Err(trouble) => Err(trouble.into()),
-        };
+        let requests = requests(keys, Request::Get { with_cas });
+        let read = |result| read(&self.shared, result);
         ask_keys(&self.shared, &requests).into_iter().map(read).collect()
+    }
+}
+
+/// The same request for each of `keys`.
+pub(super) fn requests<'a, K: AsRef<str>>(
+    keys: &'a [K],
+    request: Request<'a>,
+) -> Vec<(&'a [u8], Request<'a>)> {
+    keys.iter().map(|key| (key.as_ref().as_bytes(), request)).collect()
+}
+
+/// What one of many gets found.
+pub(super) fn read<V: FromMemcacheValueExt>(
+    shared: &Shared,
+    result: std::result::Result<Outcome, Trouble>,
+) -> Result<Option<V>> {
+    match result {
+        Ok(outcome) => value(outcome),
+        Err(Trouble::Shard(_)) if shared.options.failed_reads == FailedReads::Miss => Ok(None),
+        Err(trouble) => Err(trouble.into()),
+    }
+}
+
+/// The values that there are, or the first error.
+pub(super) fn found<V>(
+    keys: &[&str],
+    values: Vec<Result<Option<V>>>,
+) -> Result<HashMap<String, V>> {
+    let mut found = HashMap::with_capacity(keys.len());
+    for (key, value) in keys.iter().zip(values) {
+        if let Some(value) = value? {
+            found.insert((*key).to_owned(), value);
+        }
+    }
+    Ok(found)
+}
+
+/// Whether there was something to delete.
+pub(super) fn was_deleted(result: std::result::Result<Outcome, Trouble>) -> Result<bool> {
+    deleted(result?)
+}
+
+/// Values to be stored.
+pub(super) struct Values<'a> {
+    /// What is known of each entry: why it cannot be encoded.
+    results: Vec<Result<()>>,
+    encoded: Vec<Encoded<'a>>,
+}
+
+struct Encoded<'a> {
+    /// Among the entries.
+    place: usize,
+    key: &'a [u8],
+    flags: u32,
+    data: Vec<u8>,
+}
+
+impl<'a> Values<'a> {
+    pub(super) fn new<K: AsRef<str>, V: ToMemcacheValue<Vec<u8>>>(entries: &'a [(K, V)]) -> Self {
+        let mut results: Vec<_> = entries.iter().map(|_| Ok(())).collect();
+        let mut all = Vec::with_capacity(entries.len());
+        for (place, (key, value)) in entries.iter().enumerate() {
+            match encoded(value) {
+                Ok((flags, data)) => {
+                    all.push(Encoded { place, key: key.as_ref().as_bytes(), flags, data });
+                }
+                Err(error) => results[place] = Err(error),
+            }
+        }
+        Self { results, encoded: all }
+    }
+
+    pub(super) fn requests(&self, expiration: u32) -> Vec<(&[u8], Request<'_>)> {
+        let mode = StoreMode::Set;
+        let mut requests = Vec::with_capacity(self.encoded.len());
+        for Encoded { key, flags, data, .. } in &self.encoded {
+            requests.push((*key, Request::Store { mode, flags: *flags, expiration, data }));
+        }
+        requests
+    }
+
+    /// What became of each entry, of what came of the requests.
+    pub(super) fn conclude(
+        self,
+        outcomes: Vec<std::result::Result<Outcome, Trouble>>,
+    ) -> Vec<Result<()>> {
+        let Self { mut results, encoded } = self;
+        for (Encoded { place, .. }, outcome) in encoded.into_iter().zip(outcomes) {
+            results[place] = match outcome {
+                Ok(outcome) => stored(outcome, CommandError::KeyNotFound),
+                Err(trouble) => Err(trouble.into()),
+            };
+        }
+        results
     }
 }

@@ -11,6 +11,8 @@
 //! A request takes a link out of the pool of its node and puts it back when it was answered. A link on
 //! which anything went wrong is closed, and never used again.
 
+#[cfg(feature = "memcache-aio")]
+mod aio;
 mod ask;
 mod asking;
 mod batch;
@@ -29,8 +31,11 @@ mod options;
 mod pool;
 #[cfg(feature = "config")]
 mod pool_config;
+mod scattered;
 mod servers;
 mod wire_error;
+#[cfg(not(feature = "memcache-aio"))]
+mod without_aio;
 
 use std::fmt;
 use std::sync::Arc;
@@ -39,6 +44,8 @@ use std::time::Duration;
 use memcache::MemcacheError;
 use parking_lot::Mutex;
 
+#[cfg(feature = "memcache-aio")]
+pub use aio::ShardedAsyncMemcache;
 pub use builder::ShardedMemcacheBuilder;
 pub use into_builder::IntoMemcacheTopology;
 pub use node_config::MemcacheNodeConfig;
@@ -47,6 +54,8 @@ pub use options::MemcacheProtocol;
 
 use self::endpoint::Endpoint;
 use self::options::Options;
+#[cfg(not(feature = "memcache-aio"))]
+use self::without_aio as aio;
 use crate::distribution::Ring;
 use crate::health::NodeState;
 use crate::net;

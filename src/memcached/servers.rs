@@ -5,13 +5,15 @@ use std::collections::HashMap;
 use memcache::MemcacheError;
 
 use super::ShardedMemcache;
+use super::Shared;
 use super::ask::Ask;
 use super::ask::Outcome;
-use super::asking::Part;
 use super::asking::ask_all;
 use super::commands::unexpected;
 use super::options::FailedReads;
+use super::scattered::Part;
 use crate::node::Address;
+use crate::node::Node;
 
 type Result<T> = std::result::Result<T, MemcacheError>;
 
@@ -27,10 +29,7 @@ impl ShardedMemcache {
     ///
     /// As above.
     pub fn version(&self) -> Result<Vec<(String, String)>> {
-        self.read_all(Ask::Version, |outcome| match outcome {
-            Outcome::Version(version) => Ok(version),
-            other => Err(unexpected(other)),
-        })
+        collect(&self.shared, ask_all(&self.shared, Ask::Version, false)?, version)
     }
 
     /// The statistics of each server (`stats` without a group).
@@ -39,10 +38,7 @@ impl ShardedMemcache {
     ///
     /// As above.
     pub fn stats(&self) -> Result<Vec<(String, HashMap<String, String>)>> {
-        self.read_all(Ask::Stats, |outcome| match outcome {
-            Outcome::Stats(stats) => Ok(stats),
-            other => Err(unexpected(other)),
-        })
+        collect(&self.shared, ask_all(&self.shared, Ask::Stats, false)?, stats)
     }
 
     /// Forgets all values on all servers.
@@ -52,7 +48,7 @@ impl ShardedMemcache {
     /// As above, and the error names the nodes that have forgotten theirs; and if a node is ejected, before
     /// anything is sent: its values would come back with it.
     pub fn flush(&self) -> Result<()> {
-        self.flush_all(None)
+        flushed(ask_all(&self.shared, Ask::Flush { delay: None }, true)?)
     }
 
     /// Forgets all values on all servers in `delay` seconds.
@@ -61,36 +57,52 @@ impl ShardedMemcache {
     ///
     /// As [`flush`](Self::flush).
     pub fn flush_with_delay(&self, delay: u32) -> Result<()> {
-        self.flush_all(Some(delay))
+        flushed(ask_all(&self.shared, Ask::Flush { delay: Some(delay) }, true)?)
     }
+}
 
-    fn flush_all(&self, delay: Option<u32>) -> Result<()> {
-        let mut flushed = Vec::new();
-        let mut failed = None;
-        for (node, mut part) in ask_all(&self.shared, Ask::Flush { delay }, true)? {
-            match (part.failure.take(), part.outcomes.pop().flatten()) {
-                (Some(error), _) => failed = failed.or(Some(error)),
-                (None, Some(Outcome::Flushed)) => flushed.push(node.shared_name().clone()),
-                (None, other) => return Err(unexpected(other.unwrap_or(Outcome::Miss))),
-            }
+/// Whether all have forgotten their values.
+pub(super) fn flushed(parts: Vec<(Node, Part)>) -> Result<()> {
+    let mut flushed = Vec::new();
+    let mut failed = None;
+    for (node, mut part) in parts {
+        match (part.failure.take(), part.outcomes.pop().flatten()) {
+            (Some(error), _) => failed = failed.or(Some(error)),
+            (None, Some(Outcome::Flushed)) => flushed.push(node.shared_name().clone()),
+            (None, other) => return Err(unexpected(other.unwrap_or(Outcome::Miss))),
         }
-        failed.map_or(Ok(()), |error| Err(error.with_completed(flushed).into()))
     }
+    failed.map_or(Ok(()), |error| Err(error.with_completed(flushed).into()))
+}
 
-    fn read_all<T>(
-        &self,
-        ask: Ask<'_>,
-        read: impl Fn(Outcome) -> Result<T>,
-    ) -> Result<Vec<(String, T)>> {
-        let skips = self.shared.options.failed_reads == FailedReads::Miss;
-        let mut all = Vec::new();
-        for (node, part) in ask_all(&self.shared, ask, false)? {
-            if skips && part.failure.is_some() {
-                continue;
-            }
-            all.push((url(node.address()), read(only(part)?)?));
+/// What each node said, under its URL.
+pub(super) fn collect<T>(
+    shared: &Shared,
+    parts: Vec<(Node, Part)>,
+    read: impl Fn(Outcome) -> Result<T>,
+) -> Result<Vec<(String, T)>> {
+    let skips = shared.options.failed_reads == FailedReads::Miss;
+    let mut all = Vec::new();
+    for (node, part) in parts {
+        if skips && part.failure.is_some() {
+            continue;
         }
-        Ok(all)
+        all.push((url(node.address()), read(only(part)?)?));
+    }
+    Ok(all)
+}
+
+pub(super) fn version(outcome: Outcome) -> Result<String> {
+    match outcome {
+        Outcome::Version(version) => Ok(version),
+        other => Err(unexpected(other)),
+    }
+}
+
+pub(super) fn stats(outcome: Outcome) -> Result<HashMap<String, String>> {
+    match outcome {
+        Outcome::Stats(stats) => Ok(stats),
+        other => Err(unexpected(other)),
     }
 }
 
