@@ -29,6 +29,8 @@ mod layers;
 mod memcache_protocol;
 #[cfg(feature = "memcache")]
 mod memcached;
+#[cfg(feature = "memcache-aio")]
+mod memcached_aio;
 #[cfg(feature = "redis")]
 mod model;
 mod nutcracker;

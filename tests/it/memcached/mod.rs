@@ -25,6 +25,7 @@ mod leaks;
 mod many;
 mod opening;
 mod placement;
+pub(crate) mod program;
 mod requests;
 mod servers;
 mod strays;
@@ -33,11 +34,11 @@ mod traffic;
 mod values;
 
 /// A deadline that no healthy server misses.
-const PATIENT: Duration = Duration::from_secs(10);
+pub(crate) const PATIENT: Duration = Duration::from_secs(10);
 /// The deadline where nodes fail.
 const DEADLINE: Duration = Duration::from_millis(150);
 
-fn builder(servers: &[Memcached]) -> ShardedMemcacheBuilder {
+pub(crate) fn builder(servers: &[Memcached]) -> ShardedMemcacheBuilder {
     let node = |server: &Memcached| Node::new(Address::tcp("127.0.0.1", server.port()));
     let builder = ShardedMemcache::builder().timeout(PATIENT);
     servers.iter().map(node).fold(builder, ShardedMemcacheBuilder::node)
