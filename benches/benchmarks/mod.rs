@@ -14,6 +14,8 @@ mod hashing;
 mod inputs;
 #[cfg(feature = "memcache")]
 mod memcached;
+#[cfg(feature = "memcache-aio")]
+mod memcached_aio;
 mod picking;
 mod routing;
 #[cfg(any(feature = "redis", feature = "memcache"))]
@@ -40,6 +42,8 @@ pub fn wanted(is_wanted: impl Fn(&str) -> bool) -> Vec<Benchmark> {
     aio::add_to(&mut list);
     #[cfg(feature = "memcache")]
     memcached::add_to(&mut list);
+    #[cfg(feature = "memcache-aio")]
+    memcached_aio::add_to(&mut list);
     list.benchmarks
 }
 
