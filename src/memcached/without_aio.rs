@@ -2,4 +2,4 @@
 
 /// There are none.
 #[derive(Debug, Default)]
-pub(super) struct Slot;
+pub(super) struct Slot(());

@@ -1,5 +1,6 @@
 //! `ShardedAsyncMemcache` against real memcacheds.
 
+mod broken_replies;
 mod dropped;
 mod failures;
 mod requests;

@@ -1,0 +1,114 @@
+//! A node that says what no memcached says: in the classic protocol, where nothing but order tells whose reply
+//! is whose.
+
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::Write;
+use std::net::TcpListener;
+use std::net::TcpStream;
+use std::thread;
+
+use shardwright::Address;
+use shardwright::EjectPolicy;
+use shardwright::MemcacheProtocol;
+use shardwright::Node;
+use shardwright::NodeState;
+use shardwright::ShardError;
+use shardwright::ShardErrorKind;
+use shardwright::ShardedAsyncMemcache;
+use tokio::join;
+
+use super::in_flight;
+use super::run;
+use crate::memcached::PATIENT;
+
+/// A client of one node that answers each line as `script` says, and is ejected for one failure.
+fn cache(script: fn(&str) -> &'static str) -> ShardedAsyncMemcache {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // They end with the process.
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            thread::spawn(move || answer(&stream.unwrap(), script));
+        }
+    });
+    ShardedAsyncMemcache::builder()
+        .node(Node::new(Address::tcp("127.0.0.1", port)))
+        .protocol(MemcacheProtocol::Ascii)
+        .eject(EjectPolicy::fail_fast().failure_limit(1).retry_timeout(PATIENT))
+        .timeout(PATIENT)
+        .build_async()
+        .unwrap()
+}
+
+fn answer(mut stream: &TcpStream, script: fn(&str) -> &'static str) {
+    for line in BufReader::new(stream).lines() {
+        let Ok(line) = line else { return };
+        if stream.write_all(script(&line).as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+fn kind<T>(result: Result<T, memcache::MemcacheError>) -> ShardErrorKind {
+    ShardError::of_memcache(&result.err().expect("it failed")).expect("it is ours").kind()
+}
+
+#[test]
+fn an_error_that_leaves_open_what_comes_next_ends_the_connection_and_is_no_failure() {
+    let cache = cache(|line| match line.split(' ').next() {
+        // As nutcracker says it. The value is a line of its own.
+        Some("set") => "SERVER_ERROR Connection refused\r\n",
+        Some("get") => "END\r\n",
+        _ => "",
+    });
+    run(async {
+        assert_eq!(cache.get::<String>("a").await.unwrap(), None);
+        // The gets go out behind the value.
+        let (stored, one, other) =
+            join!(cache.set("a", "value", 0), cache.get::<u8>("b"), cache.get::<u8>("c"));
+        let error = stored.unwrap_err();
+        assert_eq!(error.to_string(), "SERVER_ERROR Connection refused");
+        for result in [one, other] {
+            assert_eq!(kind(result), ShardErrorKind::Protocol);
+        }
+        assert_eq!(cache.node_states()[0].1, NodeState::Live);
+        assert_eq!(cache.get::<String>("a").await.unwrap(), None);
+        assert_eq!(in_flight(&cache), 0);
+    });
+}
+
+#[test]
+fn a_value_of_another_key_is_nobodys() {
+    let cache = cache(|line| match line {
+        "get a" => "VALUE b 0 1\r\nx\r\nEND\r\n",
+        _ => "END\r\n",
+    });
+    run(async {
+        // Who waits for a connection may be woken in any order.
+        assert_eq!(cache.get::<String>("c").await.unwrap(), None);
+        let (one, other) = join!(cache.get::<String>("a"), cache.get::<String>("b"));
+        assert_eq!(kind(one), ShardErrorKind::Protocol);
+        assert_eq!(kind(other), ShardErrorKind::Protocol);
+        assert_ne!(cache.node_states()[0].1, NodeState::Live);
+        assert_eq!(in_flight(&cache), 0);
+    });
+}
+
+#[test]
+fn a_reply_too_many_answers_no_request() {
+    let cache = cache(|line| match line {
+        "get a" => "END\r\nEND\r\n",
+        "get b" => "VALUE b 0 1\r\nx\r\nEND\r\n",
+        _ => "",
+    });
+    run(async {
+        assert_eq!(cache.get::<String>("a").await.unwrap(), None);
+        // Whatever has arrived of it by then, the next one is not answered by it.
+        for _ in 0..20 {
+            let found = cache.get::<String>("b").await;
+            assert!(found.as_ref().is_ok_and(|found| found.as_deref() == Some("x")), "{found:?}");
+        }
+        assert_eq!(cache.node_states()[0].1, NodeState::Live);
+    });
+}
