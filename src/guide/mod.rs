@@ -17,7 +17,7 @@ pub mod compatibility {}
 pub mod failures {}
 
 /// Memcached over many nodes: what is as in the crate memcache, and what is not.
-#[cfg(feature = "memcache")]
+#[cfg(feature = "memcache-aio")]
 #[doc = include_str!("memcached.md")]
 pub mod memcached {}
 

@@ -22,9 +22,9 @@ pub struct NodeMetrics {
     /// Requests that failed: I/O errors, deadlines, broken replies; once a request, however many commands it
     /// had. A reply never is a failure.
     pub failures: u64,
-    /// Bytes written, asynchronous connections left out.
+    /// Bytes written, asynchronous connections to Redis left out.
     pub bytes_sent: u64,
-    /// Bytes read, asynchronous connections left out.
+    /// Bytes read, asynchronous connections to Redis left out.
     pub bytes_received: u64,
     /// Requests sent and not answered yet.
     pub in_flight: u64,
