@@ -55,6 +55,7 @@
 //! | `acl`, `geospatial`, `num-bigint`, `script`, `streams` (default) | redis-rs's features of these names | as there |
 //! | `memcache` | `ShardedMemcache`: `memcache::Client` over many nodes | memcache without its TLS, rustix, socket2 |
 //! | `memcache-aio` | `ShardedAsyncMemcache`: the same on tokio | `memcache`, futures-util, tokio |
+//! | `memcache-tls` | TLS to memcacheds: `memcache+tls://` | `memcache`, rustls, rustls-native-certs |
 //! | `config` | `NutcrackerConfig`: pools of a nutcracker.yml | libyaml-safer |
 //! | `tokio-comp` | the asynchronous client, on tokio | futures-util, tokio, redis-rs's `tokio-comp` |
 //! | `smol-comp` | the asynchronous client, on smol | futures-util, smol, redis-rs's `smol-comp`, and with it smol-timeout, whose licence is MPL-2.0 |
@@ -69,7 +70,8 @@
 //! | `cache-aio`, `cluster-async`, `entra-id`, `token-based-authentication` | redis-rs's features of these names | `tokio-comp`, and as there |
 //! | none | placement: [`Topology`], [`Router`], hashes, rings | crc32fast, fnv, md-5, parking_lot, percent-encoding, sha1, thiserror |
 //!
-//! With `tls-rustls` the application chooses a crypto provider before it connects, as with redis-rs:
+//! With `tls-rustls` the application chooses a crypto provider before it connects, as with redis-rs, and with `memcache-tls`
+//! before it builds the client:
 //! `rustls::crypto::ring::default_provider().install_default()`, or aws-lc's.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -143,6 +145,8 @@ pub use health::{EjectMode, EjectPolicy, NodeState};
 pub use key::HashTag;
 #[cfg(feature = "memcache")]
 pub use memcache;
+#[cfg(feature = "memcache-tls")]
+pub use memcached::MemcacheTlsOptions;
 #[cfg(feature = "memcache-aio")]
 pub use memcached::ShardedAsyncMemcache;
 #[cfg(feature = "memcache")]

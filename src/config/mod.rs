@@ -22,6 +22,11 @@ pub(crate) use url::Limit;
     not(feature = "memcache"),
     allow(unused_imports, reason = "the memcached client reads them")
 )]
+pub(crate) use url::MemcacheTls;
+#[cfg_attr(
+    not(feature = "memcache"),
+    allow(unused_imports, reason = "the memcached client reads them")
+)]
 pub(crate) use url::MemcacheUrl;
 #[cfg_attr(
     not(feature = "memcache"),

@@ -33,6 +33,8 @@ struct Line {
     first: usize,
     count: usize,
     opaque: u32,
+    /// Where it ends in what is sent.
+    end: usize,
 }
 
 /// How many keys go into one line: it has 25 kB then at most.
@@ -60,9 +62,20 @@ impl<'a> Batch<'a> {
                 }
                 _ => link.write(ask, out),
             };
-            self.lines.push(Line { first, count, opaque });
+            self.lines.push(Line { first, count, opaque, end: out.len() });
             first += count;
         }
+    }
+
+    /// Where a piece ends that begins at `sent`: behind as many whole requests as have `limit` bytes, or
+    /// behind the one that it begins in.
+    pub(super) fn end_of_piece(&self, sent: usize, limit: usize) -> usize {
+        let next = self.lines.partition_point(|line| line.end <= sent);
+        let start = next.checked_sub(1).map_or(0, |last| self.lines[last].end);
+        let mut ends = self.lines[next..].iter().map(|line| line.end);
+        let end = ends.next().unwrap_or(sent);
+        let fitting = ends.take_while(|end| start == sent && end - sent <= limit);
+        fitting.last().unwrap_or(end)
     }
 
     pub(super) fn is_written(&self) -> bool {
@@ -166,5 +179,32 @@ fn is_get(ask: &Ask<'_>) -> Option<bool> {
     match ask {
         Ask::Key { request: Request::Get { with_cas }, .. } => Some(*with_cas),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_end_where_requests_end() {
+        let lines = |ends: &[usize]| {
+            let line = |&end: &usize| Line { first: 0, count: 1, opaque: 0, end };
+            Batch { lines: ends.iter().map(line).collect(), ..Batch::new(&[]) }
+        };
+        let pieces = |ends: &[usize]| {
+            let (batch, mut sent, mut pieces) = (lines(ends), 0, Vec::new());
+            while sent < ends[ends.len() - 1] {
+                sent = batch.end_of_piece(sent, 10);
+                pieces.push(sent);
+            }
+            pieces
+        };
+        assert_eq!(pieces(&[5]), [5]);
+        assert_eq!(pieces(&[5, 10, 11]), [10, 11]);
+        assert_eq!(pieces(&[3, 20, 21, 22]), [3, 20, 22]);
+        assert_eq!(pieces(&[25, 27, 60, 61]), [25, 27, 60, 61]);
+        // What is left of a long request stays alone.
+        assert_eq!(lines(&[25, 27]).end_of_piece(20, 10), 25);
     }
 }

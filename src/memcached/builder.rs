@@ -14,6 +14,7 @@ use super::node_config::MemcacheNodeConfig;
 use super::options::FailedReads;
 use super::options::MemcacheProtocol;
 use super::options::Options;
+use super::tls::TlsConfigs;
 use crate::distribution::Distribution;
 use crate::distribution::NodeOrder;
 use crate::error::Result;
@@ -299,7 +300,7 @@ impl ShardedMemcacheBuilder {
     ///
     /// `BadURL`, saying which setting is wrong.
     pub fn build(self) -> Result<ShardedMemcache, MemcacheError> {
-        let (topology, endpoints) = self.topology()?;
+        let (topology, endpoints) = self.resolve()?;
         Ok(ShardedMemcache::new(self, topology, endpoints))
     }
 
@@ -309,12 +310,20 @@ impl ShardedMemcacheBuilder {
     ///
     /// As [`build`](Self::build).
     pub fn to_topology(&self) -> Result<Topology, MemcacheError> {
-        Ok(self.topology()?.0)
+        Ok(self.topology()?)
     }
 
-    pub(super) fn topology(&self) -> Result<(Topology, Vec<Endpoint>)> {
-        let split = |node: MemcacheNodeConfig| node.split(self.options.protocol);
-        let (nodes, endpoints): (Vec<_>, Vec<_>) = self.nodes.iter().cloned().map(split).unzip();
+    /// The topology, and how its nodes are reached. Files with certificates are read here.
+    pub(super) fn resolve(&self) -> Result<(Topology, Vec<Endpoint>)> {
+        let mut configs = TlsConfigs::default();
+        let endpoint =
+            |node: &MemcacheNodeConfig| node.endpoint(self.options.protocol, &mut configs);
+        let endpoints = self.nodes.iter().map(endpoint).collect::<Result<_>>()?;
+        Ok((self.topology()?, endpoints))
+    }
+
+    fn topology(&self) -> Result<Topology> {
+        let nodes: Vec<_> = self.nodes.iter().map(|node| node.node().clone()).collect();
         let mut topology = self
             .preset
             .topology_with_shared_hash(nodes, self.hash.clone())?
@@ -332,7 +341,7 @@ impl ShardedMemcacheBuilder {
         if let Some(order) = self.node_order {
             topology = topology.with_node_order(order);
         }
-        Ok((topology, endpoints))
+        Ok(topology)
     }
 
     pub(super) fn options(&self) -> &Options {

@@ -1,6 +1,7 @@
 //! How a node is reached, and the connections to it.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::aio::Slot;
@@ -8,6 +9,7 @@ use super::exchange::Job;
 use super::exchange::exchange;
 use super::options::MemcacheProtocol;
 use super::pool::Pool;
+use super::tls::TlsTarget;
 use crate::net::Probe;
 use crate::net::clock;
 use crate::net::clock::Deadline;
@@ -28,6 +30,7 @@ pub(super) struct Endpoint {
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) address: Address,
+    pub(super) tls: Option<Arc<TlsTarget>>,
     pub(super) user: Option<User>,
     pub(super) is_nodelay: bool,
     pub(super) protocol: MemcacheProtocol,
@@ -83,6 +86,7 @@ impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Target")
             .field("address", &self.address)
+            .field("tls", &self.tls)
             .field("user", &self.user.as_ref().map(|user| &user.name))
             .field("is_nodelay", &self.is_nodelay)
             .field("protocol", &self.protocol)

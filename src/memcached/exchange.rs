@@ -1,6 +1,5 @@
 //! Several nodes at the same time.
 
-use std::os::fd::AsFd;
 use std::time::Instant;
 
 use super::ask::Ask;
@@ -198,7 +197,11 @@ impl<'a> Job<'a> {
             self.batch.write(link, &mut self.bytes);
         }
         while self.sent < self.bytes.len() {
-            match link.channel.try_send(&self.bytes[self.sent..])? {
+            let end = match link.piece() {
+                Some(limit) => self.batch.end_of_piece(self.sent, limit),
+                None => self.bytes.len(),
+            };
+            match link.try_send(&self.bytes[self.sent..end])? {
                 0 => break,
                 count => self.sent += count,
             }
@@ -213,7 +216,7 @@ impl<'a> Job<'a> {
             if self.is_answered() || received >= BYTES_A_TURN {
                 return Ok(());
             }
-            match link.channel.try_receive(missing)? {
+            match link.try_receive(missing)? {
                 0 => return Ok(()),
                 count => received += count,
             }
@@ -233,10 +236,7 @@ impl net::Job for Job<'_> {
         match &self.stage {
             Stage::Queueing(_) => Some(Interest::Thread),
             Stage::Connecting(connecting) => Some(connecting.interest()),
-            Stage::Talking(link) if self.sent < self.bytes.len() => {
-                Some(Interest::Both(link.as_fd()))
-            }
-            Stage::Talking(link) => Some(Interest::Readable(link.as_fd())),
+            Stage::Talking(link) => Some(link.interest(self.sent < self.bytes.len())),
             _ => None,
         }
     }

@@ -2,8 +2,8 @@
 
 use super::endpoint::User;
 use super::options::MemcacheProtocol;
+use super::transport::Transport;
 use super::wire_error::WireError;
-use crate::net::Channel;
 use crate::protocol::memcache::BrokenReply;
 use crate::protocol::memcache::Dialect;
 use crate::protocol::memcache::ErrorReply;
@@ -67,21 +67,24 @@ impl Greeting {
     /// # Errors
     ///
     /// If the node does not want us, or is no memcached.
-    pub(super) fn advance(&mut self, channel: &mut Channel) -> Result<Option<Dialect>, WireError> {
+    pub(super) fn advance(
+        &mut self,
+        transport: &mut Transport,
+    ) -> Result<Option<Dialect>, WireError> {
         while !self.is_sent() {
-            match channel.try_send(&self.bytes[self.sent..])? {
+            match transport.try_send(&self.bytes[self.sent..])? {
                 0 => return Ok(None),
                 count => self.sent += count,
             }
         }
         while let Some(question) = self.owed.last() {
-            match self.judge(*question, channel.arrived())? {
+            match self.judge(*question, transport.arrived())? {
                 Ok(length) => {
-                    channel.take(length);
+                    transport.take(length);
                     self.owed.pop();
                 }
                 Err(missing) => {
-                    if channel.try_receive(missing)? == 0 {
+                    if transport.try_receive(missing)? == 0 {
                         return Ok(None);
                     }
                 }

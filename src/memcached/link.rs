@@ -1,13 +1,12 @@
 //! One connection to one node, and how it is made.
 //!
 //! ```text
-//!   Dialing ──► Greeting ───────────────────────► Link
-//!   (net)       who we are, which protocol
+//!   Dialing ──► Securing ──► Greeting ───────────────────────► Link
+//!   (net)       (with TLS)   who we are, which protocol
 //! ```
 
 use std::io;
-use std::os::fd::AsFd;
-use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -17,6 +16,8 @@ use super::ask::Outcome;
 use super::ask::Refusal;
 use super::endpoint::Target;
 use super::greeting::Greeting;
+use super::tls::TlsTarget;
+use super::transport::Transport;
 use super::wire_error::WireError;
 use crate::net::Channel;
 use crate::net::Dialed;
@@ -36,7 +37,7 @@ use crate::protocol::memcache::read_found;
 /// It is dropped after any failure and never used again: an unread reply would answer the next request.
 #[derive(Debug)]
 pub(super) struct Link {
-    pub(super) channel: Channel,
+    transport: Transport,
     dialect: Dialect,
     /// That of the next request.
     opaque: u32,
@@ -55,19 +56,25 @@ impl Link {
     /// as far as one can know without waiting, and it is not too old.
     #[inline]
     pub(super) fn is_usable(&mut self, now: Instant, max_lifetime: Option<Duration>) -> bool {
-        let is_quiet = !self.channel.has_rested(now)
-            || matches!(self.channel.peek(), Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+        let is_quiet = !self.transport.has_rested(now) || self.transport.is_quiet();
         let age = now.saturating_duration_since(self.born);
         is_quiet
             && self.is_in_step
-            && self.channel.arrived().is_empty()
+            && self.transport.arrived().is_empty()
             && max_lifetime.is_none_or(|limit| age < limit)
     }
 
     /// The socket that has shaken hands, and the protocol that is spoken on it.
+    ///
+    /// # Errors
+    ///
+    /// If it has TLS, which tasks cannot share yet.
     #[cfg_attr(not(feature = "memcache-aio"), allow(dead_code, reason = "tasks share links there"))]
-    pub(super) fn into_parts(self) -> (Channel, Dialect) {
-        (self.channel, self.dialect)
+    pub(super) fn into_parts(self) -> Result<(Channel, Dialect), WireError> {
+        match self.transport {
+            Transport::Plain(channel) => Ok((channel, self.dialect)),
+            Transport::Tls(_) => Err(WireError::Io(io::ErrorKind::Unsupported.into())),
+        }
     }
 
     /// Whether it may be used again after all its requests were answered.
@@ -99,13 +106,13 @@ impl Link {
         if !self.is_in_step {
             return Err(WireError::Broken(AFTER_AN_ERROR.into()));
         }
-        match self.channel.arrived() {
+        match self.transport.arrived() {
             [] => Ok(Err(1)),
             bytes => match ask.expected().read(bytes, self.dialect, opaque)? {
                 Next::Missing(count) => Ok(Err(count)),
                 Next::Arrived { outcome, length, is_in_step } => {
                     self.is_in_step = is_in_step;
-                    self.channel.take(length);
+                    self.transport.take(length);
                     Ok(Ok((outcome, length)))
                 }
             },
@@ -127,7 +134,7 @@ impl Link {
         if !self.is_in_step {
             return Err(WireError::Broken(AFTER_AN_ERROR.into()));
         }
-        let bytes = self.channel.arrived();
+        let bytes = self.transport.arrived();
         if bytes.is_empty() {
             return Ok((FoundTurn::Missing(1), 0));
         }
@@ -143,8 +150,34 @@ impl Link {
                 (FoundTurn::Refused(error.into()), length)
             }
         };
-        self.channel.take(length);
+        self.transport.take(length);
         Ok((turn, length))
+    }
+
+    /// How long the pieces are in which several requests must be sent, if they must: no piece has the
+    /// end of a request that is longer and the beginning of another.
+    pub(super) fn piece(&self) -> Option<usize> {
+        self.transport.piece()
+    }
+
+    /// Writes as much of `bytes` as goes without waiting.
+    pub(super) fn try_send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.transport.try_send(bytes)
+    }
+
+    /// Reads what has arrived, without waiting, into room for at least `missing` bytes. Returns the number
+    /// of bytes; 0 if nothing has.
+    ///
+    /// # Errors
+    ///
+    /// The socket's, and at the end of the stream.
+    pub(super) fn try_receive(&mut self, missing: usize) -> io::Result<usize> {
+        self.transport.try_receive(missing)
+    }
+
+    /// What to wait for, while there is more to send or not.
+    pub(super) fn interest(&self, is_sending: bool) -> Interest<'_> {
+        self.transport.interest(is_sending)
     }
 
     /// Sends one request and waits for its reply: one write and one read, as a rule. Returns how many bytes
@@ -161,22 +194,22 @@ impl Link {
     ) -> Result<(Outcome, usize, usize), WireError> {
         let mut buffer = std::mem::take(&mut self.buffer);
         let opaque = self.write(ask, &mut buffer);
-        self.channel.send(&buffer, deadline)?;
+        self.transport.send(&buffer, deadline)?;
         let sent = buffer.len();
         if buffer.capacity() <= USUAL {
             buffer.clear();
             self.buffer = buffer;
         }
-        self.channel.begin_to_wait(deadline)?;
+        self.transport.begin_to_wait(deadline)?;
         let mut missing = 1;
         loop {
-            if self.channel.receive(missing, deadline)? {
+            if self.transport.receive(missing, deadline)? {
                 match self.next(ask, opaque)? {
                     Ok((outcome, received)) => return Ok((outcome, sent, received)),
                     Err(count) => missing = count,
                 }
             }
-            self.channel.tighten(deadline)?;
+            self.transport.tighten(deadline)?;
         }
     }
 }
@@ -191,12 +224,6 @@ pub(super) enum FoundTurn {
     Refused(Refusal),
     /// At least so many bytes are missing.
     Missing(usize),
-}
-
-impl AsFd for Link {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.channel.as_fd()
-    }
 }
 
 pub(super) const AFTER_AN_ERROR: &str = "an earlier error left it open where the next reply begins";
@@ -215,9 +242,10 @@ pub(super) struct Connecting {
 
 #[derive(Debug)]
 enum State {
-    /// And how to greet then.
-    Dialing(Dialing, Greeting),
-    Greeting(Channel, Greeting),
+    /// And how to secure it and to greet then.
+    Dialing(Dialing, Option<Arc<TlsTarget>>, Greeting),
+    Securing(Transport, Greeting),
+    Greeting(Transport, Greeting),
 }
 
 /// How far it went.
@@ -241,7 +269,8 @@ impl Connecting {
             Address::Unix(path) => Dialing::unix(path.into())?,
         };
         let greeting = Greeting::new(target.user.as_ref(), target.protocol);
-        Ok(Self { deadline, state: State::Dialing(dialing, greeting) })
+        let state = State::Dialing(dialing, target.tls.clone(), greeting);
+        Ok(Self { deadline, state })
     }
 
     /// Goes on as far as it goes without waiting.
@@ -256,23 +285,31 @@ impl Connecting {
         }
         loop {
             state = match state {
-                State::Dialing(dialing, greeting) => match dialing.advance(now)? {
+                State::Dialing(dialing, tls, greeting) => match dialing.advance(now)? {
                     Dialed::Connected(socket) => {
-                        State::Greeting(Channel::new(socket, now), greeting)
+                        let channel = Channel::new(socket, now);
+                        State::Securing(Transport::new(channel, tls.as_deref())?, greeting)
                     }
                     Dialed::Waiting(dialing) => {
-                        let state = State::Dialing(dialing, greeting);
+                        let state = State::Dialing(dialing, tls, greeting);
                         return Ok(Progress::Waiting(Self { deadline, state }));
                     }
                 },
-                State::Greeting(mut channel, mut greeting) => {
-                    return Ok(match greeting.advance(&mut channel)? {
+                State::Securing(mut transport, greeting) => {
+                    if !transport.secure()? {
+                        let state = State::Securing(transport, greeting);
+                        return Ok(Progress::Waiting(Self { deadline, state }));
+                    }
+                    State::Greeting(transport, greeting)
+                }
+                State::Greeting(mut transport, mut greeting) => {
+                    return Ok(match greeting.advance(&mut transport)? {
                         // It would answer the first request.
-                        Some(_) if !channel.arrived().is_empty() => {
+                        Some(_) if !transport.arrived().is_empty() => {
                             return Err(WireError::Broken(UNASKED.into()));
                         }
                         Some(dialect) => Progress::Connected(Link {
-                            channel,
+                            transport,
                             dialect,
                             opaque: 0,
                             is_in_step: true,
@@ -280,7 +317,7 @@ impl Connecting {
                             buffer: Vec::new(),
                         }),
                         None => {
-                            let state = State::Greeting(channel, greeting);
+                            let state = State::Greeting(transport, greeting);
                             Progress::Waiting(Self { deadline, state })
                         }
                     });
@@ -292,19 +329,17 @@ impl Connecting {
     /// What to wait for.
     pub(super) fn interest(&self) -> Interest<'_> {
         match &self.state {
-            State::Dialing(dialing, _) => dialing.interest(),
-            State::Greeting(channel, greeting) if greeting.is_sent() => {
-                Interest::Readable(channel.as_fd())
-            }
-            State::Greeting(channel, _) => Interest::Both(channel.as_fd()),
+            State::Dialing(dialing, ..) => dialing.interest(),
+            State::Securing(transport, _) => transport.interest(false),
+            State::Greeting(transport, greeting) => transport.interest(!greeting.is_sent()),
         }
     }
 
     /// When to look again even if nothing happens.
     pub(super) fn wakes(&self) -> Option<Instant> {
         let dialing = match &self.state {
-            State::Dialing(dialing, _) => dialing.wakes(),
-            State::Greeting(..) => None,
+            State::Dialing(dialing, ..) => dialing.wakes(),
+            State::Securing(..) | State::Greeting(..) => None,
         };
         dialing.into_iter().chain(self.deadline.at()).min()
     }

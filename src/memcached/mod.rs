@@ -8,6 +8,8 @@
 //!        └── asking ──────┘   exchange                 bytes out, replies in, several nodes at once
 //! ```
 //!
+//! A link sends and receives through its `transport`: a socket, or TLS over one (`tls`).
+//!
 //! A request takes a link out of the pool of its node and puts it back when it was answered. A link on
 //! which anything went wrong is closed, and never used again.
 
@@ -33,9 +35,14 @@ mod pool;
 mod pool_config;
 mod scattered;
 mod servers;
+#[cfg(feature = "memcache-tls")]
+mod tls;
+mod transport;
 mod wire_error;
 #[cfg(not(feature = "memcache-aio"))]
 mod without_aio;
+#[cfg(not(feature = "memcache-tls"))]
+mod without_tls;
 
 use std::fmt;
 use std::sync::Arc;
@@ -51,11 +58,15 @@ pub use into_builder::IntoMemcacheTopology;
 pub use node_config::MemcacheNodeConfig;
 pub use options::FailedReads;
 pub use options::MemcacheProtocol;
+#[cfg(feature = "memcache-tls")]
+pub use tls::MemcacheTlsOptions;
 
 use self::endpoint::Endpoint;
 use self::options::Options;
 #[cfg(not(feature = "memcache-aio"))]
 use self::without_aio as aio;
+#[cfg(not(feature = "memcache-tls"))]
+use self::without_tls as tls;
 use crate::distribution::Ring;
 use crate::health::NodeState;
 use crate::net;
@@ -212,7 +223,7 @@ impl ShardedMemcache {
         // Two changes at once must not leave the one's definition with the other's nodes.
         let mut definition = self.definition.lock();
         let builder = builder.with_options_of(&definition);
-        let (topology, endpoints) = builder.topology()?;
+        let (topology, endpoints) = builder.resolve()?;
         let (movement, events) = self.shared.topology.replace(topology, endpoints, clock::now());
         *definition = builder;
         drop(definition);

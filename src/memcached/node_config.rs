@@ -1,6 +1,7 @@
 //! One node of a client, as it is configured.
 
 use std::fmt;
+use std::sync::Arc;
 
 use memcache::MemcacheError;
 
@@ -8,6 +9,8 @@ use super::endpoint::Endpoint;
 use super::endpoint::Target;
 use super::endpoint::User;
 use super::options::MemcacheProtocol;
+use super::tls::MemcacheTlsOptions;
+use super::tls::TlsConfigs;
 use crate::config::MemcacheUrl;
 use crate::config::MemcacheUrlNode;
 use crate::config::Rules;
@@ -33,6 +36,7 @@ use crate::node::Weight;
 #[derive(Clone)]
 pub struct MemcacheNodeConfig {
     node: Node,
+    pub(super) tls: Option<MemcacheTlsOptions>,
     user: Option<User>,
     is_nodelay: bool,
 }
@@ -59,12 +63,9 @@ impl MemcacheNodeConfig {
 
     pub(super) fn of_url(url: MemcacheUrlNode) -> Result<Self> {
         let MemcacheUrlNode { node, tls, username, password, nodelay } = url;
-        if tls.is_some() {
-            let message = format!("node '{}': there is no TLS yet", node.name());
-            return Err(ShardError::configuration(message));
-        }
+        let tls = tls.map(|tls| MemcacheTlsOptions::of_url(tls, &node)).transpose()?;
         let user = username.zip(password).map(|(name, password)| User { name, password });
-        Ok(Self { node, user, is_nodelay: nodelay })
+        Ok(Self { node, tls, user, is_nodelay: nodelay })
     }
 
     /// The name that places the node on the ring; without one it is nutcracker's (`host:port`, and `host`
@@ -100,18 +101,39 @@ impl MemcacheNodeConfig {
         Self { is_nodelay: nodelay, ..self }
     }
 
-    /// The node as the core knows it, and how it is reached.
-    pub(super) fn split(self, protocol: MemcacheProtocol) -> (Node, Endpoint) {
-        let Self { node, user, is_nodelay } = self;
-        let address = node.address().clone();
-        (node, Endpoint::new(Target { address, user, is_nodelay, protocol }))
+    /// Whether it is connected to with TLS.
+    #[cfg_attr(not(feature = "memcache-aio"), allow(dead_code, reason = "there is none for tasks"))]
+    pub(super) fn has_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// The node as the core knows it.
+    pub(super) fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// How it is reached.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be reached as the TLS options have it.
+    pub(super) fn endpoint(
+        &self,
+        protocol: MemcacheProtocol,
+        configs: &mut TlsConfigs,
+    ) -> Result<Endpoint> {
+        let Self { node, tls, user, is_nodelay } = self;
+        let tls =
+            tls.as_ref().map(|options| configs.target(options, node)).transpose()?.map(Arc::new);
+        let (address, user) = (node.address().clone(), user.clone());
+        Ok(Endpoint::new(Target { address, tls, user, is_nodelay: *is_nodelay, protocol }))
     }
 }
 
 /// A node of the core: an address, a name and a weight.
 impl From<Node> for MemcacheNodeConfig {
     fn from(node: Node) -> Self {
-        Self { node, user: None, is_nodelay: true }
+        Self { node, tls: None, user: None, is_nodelay: true }
     }
 }
 
@@ -120,6 +142,7 @@ impl fmt::Debug for MemcacheNodeConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemcacheNodeConfig")
             .field("node", &self.node)
+            .field("tls", &self.tls)
             .field("user", &self.user.as_ref().map(|user| &user.name))
             .field("is_nodelay", &self.is_nodelay)
             .finish()

@@ -79,6 +79,13 @@ impl Buffer {
         Ok(count)
     }
 
+    /// Puts `bytes` behind those that are there.
+    #[cfg_attr(not(feature = "memcache-tls"), allow(dead_code, reason = "TLS needs it"))]
+    pub(crate) fn append(&mut self, bytes: &[u8]) {
+        self.reserve(bytes.len());
+        self.bytes.extend_from_slice(bytes);
+    }
+
     /// Empties it; the next byte will be at the alignment.
     fn reset(&mut self) {
         self.bytes.clear();

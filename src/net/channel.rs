@@ -204,6 +204,6 @@ fn is_early(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
-fn end_of_stream() -> io::Error {
+pub(crate) fn end_of_stream() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "connection closed by the node")
 }

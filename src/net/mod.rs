@@ -23,9 +23,13 @@ mod resolving;
 mod shared;
 mod socket;
 
+#[cfg_attr(not(feature = "memcache-tls"), allow(unused_imports, reason = "TLS needs it"))]
+pub(crate) use buffer::Buffer;
 pub(crate) use channel::BYTES_A_TURN;
 pub(crate) use channel::Channel;
 pub(crate) use channel::ChannelError;
+#[cfg_attr(not(feature = "memcache-tls"), allow(unused_imports, reason = "TLS needs it"))]
+pub(crate) use channel::end_of_stream;
 pub(crate) use dialing::Dialed;
 pub(crate) use dialing::Dialing;
 pub(crate) use exchange::Job;

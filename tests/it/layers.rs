@@ -68,6 +68,7 @@ const IMPURE: &[&str] = &[
     "redis::",
     "use memcache::",
     "rustix::",
+    "rustls::",
     "socket2::",
 ];
 

@@ -54,6 +54,11 @@ mod shard;
     not(feature = "memcache"),
     allow(unused_imports, reason = "the memcached client reads them")
 )]
+pub(crate) use memcached::MemcacheTls;
+#[cfg_attr(
+    not(feature = "memcache"),
+    allow(unused_imports, reason = "the memcached client reads them")
+)]
 pub(crate) use memcached::MemcacheUrl;
 #[cfg_attr(
     not(feature = "memcache"),

@@ -33,6 +33,7 @@ use super::ShardedMemcache;
 use super::ShardedMemcacheBuilder;
 use super::Shared;
 use super::into_builder::IntoMemcacheTopology;
+use super::node_config::MemcacheNodeConfig;
 use crate::distribution::Ring;
 use crate::health::NodeState;
 use crate::node::Node;
@@ -77,9 +78,9 @@ impl ShardedAsyncMemcache {
     ///
     /// # Errors
     ///
-    /// `BadURL` if it describes no nodes.
+    /// `BadURL` if it describes no nodes, or one with TLS, which only the synchronous client has yet.
     pub fn connect<T: IntoMemcacheTopology>(nodes: T) -> Result<Self, MemcacheError> {
-        Ok(ShardedMemcache::connect(nodes)?.aio())
+        nodes.into_builder()?.build_async()
     }
 
     /// A builder, for everything that a URL cannot say;
@@ -183,8 +184,11 @@ impl ShardedMemcacheBuilder {
     ///
     /// # Errors
     ///
-    /// As [`build`](Self::build).
+    /// As [`build`](Self::build), and if a node has TLS, which only the synchronous client has yet.
     pub fn build_async(self) -> Result<ShardedAsyncMemcache, MemcacheError> {
+        if self.configured_nodes().iter().any(MemcacheNodeConfig::has_tls) {
+            return Err(opening::without_tls().into());
+        }
         Ok(self.build()?.aio())
     }
 }

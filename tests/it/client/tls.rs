@@ -1,7 +1,5 @@
 //! Nodes that speak TLS, with certificates made by openssl.
 
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -13,6 +11,7 @@ use shardwright::ShardedClient;
 
 use super::pool::say;
 use super::pool::shard_error;
+use crate::support::certificates;
 use crate::support::free_port;
 use crate::support::is_installed;
 use crate::support::redis_server::RedisServer;
@@ -33,7 +32,7 @@ impl Secured {
         // As with redis-rs, it is the application that chooses; the first to do so has chosen.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let directory = scratch();
-        make_certificates(&directory);
+        certificates::make(&directory, "DNS:localhost");
         let path = |name: &str| directory.join(name).to_str().unwrap().to_owned();
         let (mut servers, mut ports) = (Vec::new(), Vec::new());
         for _ in 0..count {
@@ -66,24 +65,6 @@ impl Secured {
 
     fn client(&self) -> ShardedClient {
         ShardedClient::build_with_tls(self.urls("").as_str(), self.certificates()).unwrap()
-    }
-}
-
-/// `ca.crt` signs `node.crt`, which is for `localhost`.
-fn make_certificates(directory: &Path) {
-    std::fs::write(directory.join("names"), "subjectAltName=DNS:localhost").unwrap();
-    let new = "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2";
-    for line in [
-        format!("{new} -x509 -keyout ca.key -out ca.crt -subj /CN=root"),
-        format!("{new} -keyout node.key -out node.csr -subj /CN=localhost"),
-        "x509 -req -in node.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile names \
-         -out node.crt"
-            .into(),
-    ] {
-        let output =
-            Command::new("openssl").args(line.split(' ')).current_dir(directory).output().unwrap();
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{line}: {errors}");
     }
 }
 

@@ -30,6 +30,8 @@ mod requests;
 mod servers;
 mod strays;
 mod swaps;
+#[cfg(feature = "memcache-tls")]
+mod tls;
 mod traffic;
 mod values;
 

@@ -20,6 +20,8 @@ use rustix::process::Pid;
 use rustix::process::Signal;
 
 pub mod cargo;
+#[allow(dead_code, reason = "tests of features need it")]
+pub mod certificates;
 pub mod fake_node;
 #[allow(dead_code, reason = "tests of features need some of it each")]
 pub mod memcached;
