@@ -452,3 +452,16 @@ fn nodes_that_are_secured_otherwise_get_new_connections() {
     cache.set_nodes(secured.urls("localhost", "verify_mode=none").as_str()).unwrap();
     assert_eq!(connections(&cache), before + 1);
 }
+
+/// Better than to speak without TLS.
+#[test]
+#[cfg(feature = "memcache-aio")]
+fn the_asynchronous_client_refuses_tls() {
+    let Some(secured) = Secured::start(1) else { return };
+    let error = secured.builder().build_async().unwrap_err();
+    assert!(matches!(error, memcache::MemcacheError::BadURL(_)), "{error:?}");
+    let cache = secured.builder().build().unwrap().aio();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let error = runtime.block_on(cache.get::<String>("key")).unwrap_err();
+    assert_eq!(ShardError::of_memcache(&error).unwrap().kind(), ShardErrorKind::Configuration);
+}
