@@ -157,8 +157,10 @@ fn outcome(reply: Reply<'_>) -> Outcome {
     }
 }
 
-/// An answer for the whole node. Errors here have no value behind them that could be taken for requests;
-/// but a server that refuses these refuses all.
+/// As with a request that has no value behind it, which could be taken for requests.
+const NO_VALUE: Kind = Kind::Delete;
+
+/// An answer for the whole node.
 fn next<'a, T>(
     progress: ProgressOf<Result<T, ErrorReply<'a>>>,
     outcome: impl FnOnce(T) -> Outcome,
@@ -169,7 +171,8 @@ fn next<'a, T>(
             Next::Arrived { outcome: outcome(answer), length, is_in_step: true }
         }
         ProgressOf::Whole(Err(error), length) => {
-            Next::Arrived { outcome: refused(error), length, is_in_step: false }
+            let is_in_step = error.leaves_in_step(NO_VALUE);
+            Next::Arrived { outcome: refused(error), length, is_in_step }
         }
     }
 }
@@ -190,8 +193,8 @@ fn read_stats(bytes: &[u8]) -> Result<Next, BrokenReply> {
                 return Ok(Next::Arrived { outcome, length: length + line, is_in_step: true });
             }
             ProgressOf::Whole(Err(error), line) => {
-                let length = length + line;
-                return Ok(Next::Arrived { outcome: refused(error), length, is_in_step: false });
+                let (length, is_in_step) = (length + line, error.leaves_in_step(NO_VALUE));
+                return Ok(Next::Arrived { outcome: refused(error), length, is_in_step });
             }
         }
     }

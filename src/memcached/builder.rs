@@ -15,6 +15,8 @@ use super::options::FailedReads;
 use super::options::MemcacheProtocol;
 use super::options::Options;
 use super::tls::TlsConfigs;
+use crate::config::MemcacheUrl;
+use crate::config::Rules;
 use crate::distribution::Distribution;
 use crate::distribution::NodeOrder;
 use crate::error::Result;
@@ -148,9 +150,28 @@ impl ShardedMemcacheBuilder {
         Self { preset, ..self }
     }
 
-    /// As the preset has it, whatever was set before.
-    pub(super) fn placed_by(self, preset: Preset) -> Self {
-        Self { preset, hash: None, distribution: None, node_order: None, ..self }
+    /// With those of the rules that a URL says; the others stay.
+    pub(super) fn said_by(mut self, url: &MemcacheUrl) -> Self {
+        let topology = &url.topology;
+        if let Rules::Preset(preset) = url.rules {
+            self = Self { preset, hash: None, distribution: None, node_order: None, ..self };
+        }
+        if url.says(&["hash", "char_sign"]) {
+            self.hash = Some(Arc::clone(topology.shared_hash()));
+        }
+        if url.says(&["distribution"]) {
+            self.distribution = Some(Arc::clone(topology.shared_distribution()));
+        }
+        if url.says(&["node_order"]) {
+            self.node_order = topology.node_order();
+        }
+        if url.says(&["hash_tag"]) {
+            self.hash_tag = topology.hash_tag();
+        }
+        if url.says(&EJECTION) {
+            self.eject = topology.eject_policy().clone();
+        }
+        self
     }
 
     /// How keys are hashed (`fnv1a_64`, or as the preset has it).
@@ -190,6 +211,10 @@ impl ShardedMemcacheBuilder {
         Self { listener: Some(Arc::new(listener)), ..self }
     }
 }
+
+/// The options of a URL that make an ejection policy.
+const EJECTION: [&str; 5] =
+    ["eject", "failure_limit", "retry_timeout", "max_retry_timeout", "max_ejected_share"];
 
 /// Connections.
 impl ShardedMemcacheBuilder {
@@ -252,14 +277,15 @@ impl ShardedMemcacheBuilder {
     }
 
     /// Bounds every request: the longer one of this and of
-    /// [`with_read_timeout`](Self::with_read_timeout), which is 1 s if it is not set.
+    /// [`with_read_timeout`](Self::with_read_timeout), which is 1 s if it is not set: a shorter one than
+    /// that changes nothing by itself.
     pub fn with_write_timeout(self, write_timeout: Duration) -> Self {
         self.options.timeouts.set_write(Some(write_timeout));
         self
     }
 
     /// Places keys as `memcache::Client` does with this function: on the node at its result modulo the
-    /// number of nodes, in the order they were added.
+    /// number of nodes, in the order they were added. Weights do not count.
     ///
     /// # Examples
     ///

@@ -214,7 +214,7 @@ impl ShardedMemcache {
             if let Some(number) = counted(&self.shared, ask_now(request, now)?)? {
                 return Ok(number);
             }
-            if matches!(ask_now(ZERO, clock::now())?, Outcome::Stored) {
+            if added(ask_now(ZERO, clock::now())?)? {
                 return Ok(0);
             }
             now = clock::now();
@@ -238,6 +238,15 @@ pub(super) fn counted(shared: &Shared, outcome: Outcome) -> Result<Option<u64>> 
         Outcome::Number(number) => Ok(Some(number)),
         Outcome::NotFound if creates_counters(shared) => Ok(None),
         Outcome::NotFound => Err(CommandError::KeyNotFound.into()),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// Whether a counter was added; false if somebody else was first.
+pub(super) fn added(outcome: Outcome) -> Result<bool> {
+    match outcome {
+        Outcome::Stored => Ok(true),
+        Outcome::NotStored => Ok(false),
         other => Err(unexpected(other)),
     }
 }

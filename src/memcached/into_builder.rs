@@ -1,5 +1,7 @@
 //! What a client can be connected to.
 
+use std::time::Duration;
+
 use memcache::Connectable;
 use memcache::MemcacheError;
 
@@ -8,7 +10,6 @@ use super::node_config::MemcacheNodeConfig;
 use super::options::MemcacheProtocol;
 use crate::config::Limit;
 use crate::config::MemcacheUrl;
-use crate::config::Rules;
 use crate::config::UrlProtocol;
 use crate::error::Result;
 
@@ -105,25 +106,20 @@ impl IntoMemcacheTopology for MemcacheNodeConfig {
 }
 
 fn add_url(url: MemcacheUrl, builder: ShardedMemcacheBuilder) -> Result<ShardedMemcacheBuilder> {
-    let mut builder = match url.rules {
-        Rules::Unsaid => builder,
-        Rules::Said => builder.rules_of(&url.topology),
-        Rules::Preset(preset) => {
-            let rules = builder.rules_of(&url.topology);
-            rules.placed_by(preset)
-        }
-    };
+    let mut builder = builder.said_by(&url);
     for node in url.nodes {
         builder = builder.node(MemcacheNodeConfig::of_url(node)?);
     }
     builder = match url.timeout {
         Limit::Unsaid => builder,
-        Limit::Never => builder.timeout(std::time::Duration::ZERO),
+        Limit::Never => builder.timeout(Duration::ZERO),
         Limit::After(timeout) => builder.timeout(timeout),
     };
-    if let Limit::After(timeout) = url.connect_timeout {
-        builder = builder.connect_timeout(timeout);
-    }
+    builder = match url.connect_timeout {
+        Limit::Unsaid => builder,
+        Limit::Never => builder.connect_timeout(Duration::ZERO),
+        Limit::After(timeout) => builder.connect_timeout(timeout),
+    };
     Ok(match url.protocol {
         UrlProtocol::Auto => builder,
         UrlProtocol::Ascii => builder.protocol(MemcacheProtocol::Ascii),

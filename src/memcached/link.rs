@@ -104,7 +104,7 @@ impl Link {
         opaque: u32,
     ) -> Result<Result<(Outcome, usize), usize>, WireError> {
         if !self.is_in_step {
-            return Err(WireError::Broken(AFTER_AN_ERROR.into()));
+            return Err(WireError::OutOfStep);
         }
         match self.transport.arrived() {
             [] => Ok(Err(1)),
@@ -132,7 +132,7 @@ impl Link {
         accept: impl FnOnce(Found<'_>) -> Result<(), WireError>,
     ) -> Result<(FoundTurn, usize), WireError> {
         if !self.is_in_step {
-            return Err(WireError::Broken(AFTER_AN_ERROR.into()));
+            return Err(WireError::OutOfStep);
         }
         let bytes = self.transport.arrived();
         if bytes.is_empty() {
@@ -225,8 +225,6 @@ pub(super) enum FoundTurn {
     /// At least so many bytes are missing.
     Missing(usize),
 }
-
-pub(super) const AFTER_AN_ERROR: &str = "an earlier error left it open where the next reply begins";
 
 const UNASKED: &str = "more was said to a new connection than the replies it is owed";
 

@@ -220,9 +220,16 @@ impl ShardedMemcache {
     ///
     /// `BadURL`, saying what is wrong.
     pub fn set_topology(&self, builder: ShardedMemcacheBuilder) -> Result<Movement, MemcacheError> {
+        self.change(|_| builder)
+    }
+
+    fn change(
+        &self,
+        of: impl FnOnce(&ShardedMemcacheBuilder) -> ShardedMemcacheBuilder,
+    ) -> Result<Movement, MemcacheError> {
         // Two changes at once must not leave the one's definition with the other's nodes.
         let mut definition = self.definition.lock();
-        let builder = builder.with_options_of(&definition);
+        let builder = of(&definition).with_options_of(&definition);
         let (topology, endpoints) = builder.resolve()?;
         let (movement, events) = self.shared.topology.replace(topology, endpoints, clock::now());
         *definition = builder;
@@ -239,9 +246,11 @@ impl ShardedMemcache {
     /// `BadURL`, saying what is wrong.
     pub fn set_nodes<T: IntoMemcacheTopology>(&self, nodes: T) -> Result<Movement, MemcacheError> {
         let nodes = nodes.into_builder()?.configured_nodes().to_vec();
-        let mut builder = self.to_builder();
-        builder.set_nodes(nodes);
-        self.set_topology(builder)
+        self.change(|definition| {
+            let mut builder = definition.clone();
+            builder.set_nodes(nodes);
+            builder
+        })
     }
 }
 

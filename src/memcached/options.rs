@@ -79,7 +79,8 @@ impl Clone for Options {
 impl Options {
     /// How long a request may take.
     pub(super) fn limit(&self) -> Option<Duration> {
-        self.timeouts.read().max(self.timeouts.write())
+        let Timeouts { read, write } = &self.timeouts;
+        duration(read).map(|read| read.max(duration(write).unwrap_or_default()))
     }
 
     /// How long a new connection may take, if it is not for a request.
@@ -96,7 +97,8 @@ impl ProbeLimit for Options {
 
 /// The times that may be changed while the client is in use.
 ///
-/// A request has one deadline, so the longer of the two counts.
+/// A request has one deadline: that for reading, or that for writing if it is longer. Without one for reading
+/// there is none.
 #[derive(Debug)]
 pub(super) struct Timeouts {
     /// Nanoseconds; 0 is never.
@@ -127,8 +129,8 @@ impl Timeouts {
 }
 
 fn nanoseconds(timeout: Option<Duration>) -> u64 {
-    // More than 584 years are as good as never.
-    timeout.map_or(0, |timeout| u64::try_from(timeout.as_nanos()).unwrap_or(0))
+    // 584 years are as good as for ever.
+    timeout.map_or(0, |timeout| u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX))
 }
 
 fn duration(nanoseconds: &AtomicU64) -> Option<Duration> {
@@ -150,7 +152,9 @@ mod tests {
         assert_eq!(options.clone().limit(), Some(Duration::from_millis(3)));
         options.timeouts.set_read(None);
         assert_eq!(options.limit(), None);
-        options.timeouts.set_read(Some(Duration::MAX));
+        options.timeouts.set_write(Some(Duration::from_millis(50)));
         assert_eq!(options.limit(), None);
+        options.timeouts.set_read(Some(Duration::MAX));
+        assert!(options.limit() > Some(Duration::from_secs(1 << 30)));
     }
 }

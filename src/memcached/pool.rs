@@ -107,6 +107,14 @@ impl Pool {
             tally.disconnected();
             link = state.idle.pop();
         }
+        // The others rest for as long as this one suffices, and nobody would notice that a server has closed
+        // them: one at a time is looked at.
+        if let Some(oldest) = state.idle.first_mut()
+            && !oldest.is_usable(now, options.max_lifetime)
+        {
+            state.idle.remove(0);
+            tally.disconnected();
+        }
         let is_counted = link.is_some();
         Lease { pool: self, tally, link, since: now, is_counted }
     }

@@ -45,7 +45,7 @@ impl ShardedMemcache {
     ///
     /// # Errors
     ///
-    /// As above, and the error names the nodes that have forgotten theirs; and if a node is ejected, before
+    /// As above, and the error for a node that fails names those that have forgotten theirs; and if a node is ejected, before
     /// anything is sent: its values would come back with it.
     pub fn flush(&self) -> Result<()> {
         flushed(ask_all(&self.shared, Ask::Flush { delay: None }, true)?)

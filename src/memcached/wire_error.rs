@@ -21,6 +21,8 @@ pub(super) enum WireError {
     Deadline,
     /// The node sent what is no reply to what was asked.
     Broken(String),
+    /// An error reply to an earlier request left it open where the next reply begins.
+    OutOfStep,
     /// The node refused the greeting, in its own words.
     Refused(String),
     /// All connections that the node may have were in use until the deadline.
@@ -60,6 +62,8 @@ impl WireError {
             Self::Io(error) if is_ours(error) => Incident::NoResources,
             Self::Io(_) | Self::Deadline => Incident::Io,
             Self::Broken(_) => Incident::BrokenReply,
+            // The node did reply.
+            Self::OutOfStep => Incident::Reply,
             Self::Refused(_) => Incident::Handshake,
         }
     }
@@ -86,6 +90,10 @@ impl WireError {
                 ShardError::new(ShardErrorKind::Node, format!("{broken} {address}: {error}"))
                     .with_io_kind(error.kind())
             }
+            Self::OutOfStep => ShardError::new(
+                ShardErrorKind::Protocol,
+                format!("an earlier error of {address} left it open where the next reply begins"),
+            ),
             Self::Broken(why) => ShardError::new(
                 ShardErrorKind::Protocol,
                 format!("broken reply from {address}: {why}"),

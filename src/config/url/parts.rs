@@ -111,6 +111,9 @@ pub(super) fn address(text: &str, family: Family) -> Result<Address, Reason> {
     if host.is_empty() {
         return Err("there is no host".into());
     }
+    if host.contains(',') {
+        return Err("there is a comma in the host: each URL of several names one node".into());
+    }
     if host.contains(['*', '=']) {
         return Err(format!("weights and names (*, =) are for {} URLs", family.shard()));
     }

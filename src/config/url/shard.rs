@@ -58,6 +58,11 @@ pub(super) fn one_user(parts: &Parts<'_>) -> Result<(), Reason> {
                     name or a password is written %40"
             .into());
     }
+    if parts.user.is_some_and(|user| user.contains(',')) {
+        return Err("there is a comma before the @; it has one user for all nodes, who stands first, and a \
+                    comma in a user name or a password is written %2C"
+            .into());
+    }
     Ok(())
 }
 

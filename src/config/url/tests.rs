@@ -134,7 +134,7 @@ fn a_list_of_urls_may_hold_commas() {
 #[test]
 fn a_shard_url_says_weights_and_names() {
     let url = parse(
-        "rediss+shard://u:p%40,@a:1*2=first,b,[::1]:3=x%20y%3D,c*7/4?protocol=resp3#insecure",
+        "rediss+shard://u:p%40%2C@a:1*2=first,b,[::1]:3=x%20y%3D,c*7/4?protocol=resp3#insecure",
     );
     let node = |address, weight, name: Option<&str>| {
         let node = Node::new(address).with_weight(Weight::new(weight).unwrap());

@@ -11,6 +11,7 @@ use super::ShardedAsyncMemcache;
 use super::asking::ask_key;
 use crate::memcached::ask::Outcome;
 use crate::memcached::commands::ZERO;
+use crate::memcached::commands::added;
 use crate::memcached::commands::counted;
 use crate::memcached::commands::creates_counters;
 use crate::memcached::commands::deleted;
@@ -207,7 +208,7 @@ impl ShardedAsyncMemcache {
             if let Some(number) = counted(self.shared(), outcome)? {
                 return Ok(number);
             }
-            if matches!(self.ask_by(key, ZERO, deadline).await?, Outcome::Stored) {
+            if added(self.ask_by(key, ZERO, deadline).await?)? {
                 return Ok(0);
             }
         }

@@ -14,7 +14,6 @@ use crate::memcached::ask::Ask;
 use crate::memcached::ask::Expected;
 use crate::memcached::ask::Next;
 use crate::memcached::ask::Outcome;
-use crate::memcached::link::AFTER_AN_ERROR;
 use crate::memcached::wire_error::WireError;
 use crate::net::Channel;
 use crate::net::copy_of;
@@ -177,7 +176,7 @@ impl Wire for MemcacheWire {
                 }
                 // That was an answer, and no failure of the node; but nobody else can be answered.
                 self.state.excuse();
-                Err(WireError::Broken(AFTER_AN_ERROR.into()))
+                Err(WireError::OutOfStep)
             }
         }
     }
@@ -207,6 +206,7 @@ impl Reason for WireError {
             Self::Io(error) => Self::Io(copy_of(error)),
             Self::Deadline => Self::Deadline,
             Self::Broken(why) => Self::Broken(why.clone()),
+            Self::OutOfStep => Self::OutOfStep,
             Self::Refused(reason) => Self::Refused(reason.clone()),
             Self::Busy(count) => Self::Busy(*count),
         }

@@ -62,18 +62,32 @@ impl ErrorReply<'_> {
     /// | `ERROR` | not: the value is read as a request | in step |
     /// | `CLIENT_ERROR unauthenticated` | not: the requests behind it are thrown away | not, likewise |
     ///
-    /// Any other `SERVER_ERROR` after a store leaves it open, and so counts as not in step.
+    /// Any other `SERVER_ERROR` after a store leaves it open, and so counts as not in step; but nutcracker's own,
+    /// for servers behind it that it cannot reach, are in step.
     pub(crate) fn leaves_in_step(&self, kind: Kind) -> bool {
         match (self, kind) {
             (Self::Client(b"unauthenticated"), _) => false,
             (Self::Server(text), Kind::Store) => {
                 matches!(*text, b"object too large for cache" | b"out of memory storing object")
+                    || OF_NUTCRACKER.contains(text)
             }
             (Self::Unknown | Self::Client(_), Kind::Store) => false,
             _ => true,
         }
     }
 }
+
+/// What nutcracker 0.5.0 says for a server that it cannot reach (`nc_request.c` `req_error`: the system's words
+/// for an error). It has read the whole request then.
+const OF_NUTCRACKER: [&[u8]; 7] = [
+    b"Connection refused",
+    b"Connection timed out",
+    b"Connection reset by peer",
+    b"No route to host",
+    b"Network is unreachable",
+    b"Broken pipe",
+    b"Host is down",
+];
 
 /// How much of a reply has arrived.
 pub(crate) type Progress<'a> = ProgressOf<Reply<'a>>;

@@ -89,6 +89,7 @@ fn what_is_wrong_is_said_without_the_password() {
             "\"hash\" is part of what \"preset\"",
         ),
         ("memcache+shard://u:SECRET@a/?timeout=400", "400ms"),
+        ("memcache+shard://a,u:SECRET@b", "%2C"),
         ("redis://a", "scheme"),
         ("a,a", "two nodes"),
     ] {
@@ -140,4 +141,44 @@ fn tls_needs_its_feature() {
     assert!(matches!(error, memcache::MemcacheError::BadURL(_)), "{error:?}");
     let text = error.to_string();
     assert!(text.contains("node 'a:1'") && text.contains("feature memcache-tls"), "{text}");
+}
+
+/// What a URL does not say is left as it was, whichever comes first.
+#[test]
+fn a_url_overrides_only_what_it_says() {
+    let url = "memcache+shard://10.0.0.1,10.0.0.2,10.0.0.3/?timeout=200ms";
+    let places = |cache: ShardedMemcache| -> Vec<Node> {
+        (0..200).map(|number| cache.node_for_key(&format!("{number}:key")).unwrap()).collect()
+    };
+    let list = ShardedMemcache::builder().add_server("10.0.0.1,10.0.0.2,10.0.0.3").unwrap();
+    let expected = places(list.preset(Preset::Dalli).build().unwrap());
+    let preset = || ShardedMemcache::builder().preset(Preset::Dalli);
+    assert_eq!(places(preset().add_server(url).unwrap().build().unwrap()), expected);
+    let after = ShardedMemcache::builder().add_server(url).unwrap().preset(Preset::Dalli);
+    assert_eq!(places(after.build().unwrap()), expected);
+
+    let builder = ShardedMemcache::builder()
+        .hash(shardwright::HashKind::Md5)
+        .hash_tag("{}".parse().unwrap())
+        .eject(shardwright::EjectPolicy::successor());
+    let topology = builder.clone().add_server(url).unwrap().to_topology().unwrap();
+    assert_eq!(topology.hash().name(), "md5");
+    assert!(topology.hash_tag().is_some());
+    assert_eq!(topology.eject_policy().mode(), shardwright::EjectMode::Successor);
+    let url = "memcache+shard://a,b/?hash=murmur&eject=fail_fast&hash_tag=<>&distribution=modula";
+    let topology = builder.add_server(url).unwrap().to_topology().unwrap();
+    assert_eq!(topology.hash().name(), "murmur");
+    assert_eq!(topology.distribution().name(), "modula");
+    assert_eq!(topology.hash_tag(), Some("<>".parse().unwrap()));
+    assert_eq!(topology.eject_policy().mode(), shardwright::EjectMode::FailFast);
+}
+
+#[test]
+fn each_of_several_urls_names_one_node() {
+    for urls in [vec!["a,b", "c"], vec!["memcache://a,b", "c"]] {
+        let error = ShardedMemcache::connect(urls).unwrap_err().to_string();
+        assert!(error.contains("URL 1: there is a comma in the host"), "{error}");
+    }
+    let error = MemcacheNodeConfig::new("memcache://a,b").unwrap_err().to_string();
+    assert!(error.contains("there is a comma in the host"), "{error}");
 }

@@ -54,6 +54,8 @@ pub(crate) struct MemcacheUrl {
     /// The same nodes, and the rules by which they share the keys.
     pub(crate) topology: Topology,
     pub(crate) rules: Rules,
+    /// The names of the options that are said, of a `memcache+shard` URL.
+    pub(crate) said: Vec<String>,
     /// How long a request may take.
     pub(crate) timeout: Limit,
     /// How long opening a connection may take.
@@ -66,7 +68,7 @@ pub(crate) struct MemcacheUrl {
 pub(crate) enum Rules {
     /// It is a list of nodes and nothing more.
     Unsaid,
-    /// It says all but the nodes' names as the topology has it.
+    /// Those options that are said are as the topology has them.
     Said,
     /// As another client does. In the topology the nodes are named so.
     Preset(Preset),
@@ -109,6 +111,11 @@ pub(crate) enum UrlProtocol {
 }
 
 impl MemcacheUrl {
+    /// Whether one of these options is said.
+    pub(crate) fn says(&self, names: &[&str]) -> bool {
+        self.said.iter().any(|said| names.contains(&said.as_str()))
+    }
+
     /// Reads a list of URLs with commas between them, or one `memcache+shard://` URL.
     ///
     /// # Errors
@@ -151,6 +158,7 @@ impl MemcacheUrl {
         Ok(Self {
             topology: Topology::new(nodes.iter().map(|node| node.node.clone()))?,
             rules: Rules::Unsaid,
+            said: Vec::new(),
             nodes,
             timeout: timeout.unwrap_or_default(),
             connect_timeout: connect_timeout.unwrap_or_default(),

@@ -38,6 +38,7 @@ struct Options {
     pool: PoolOptions,
     connection: ConnectionOptions,
     preset: Option<Preset>,
+    said: Vec<String>,
 }
 
 /// The option that says at once what several others say.
@@ -57,7 +58,10 @@ impl Options {
             Some((name, _)) if options.preset.is_some() => {
                 Err(format!("option \"{name}\" is part of what \"{PRESET}\" says: leave one out"))
             }
-            _ => Ok(options),
+            _ => {
+                options.said = pairs.into_iter().map(|(name, _)| name).collect();
+                Ok(options)
+            }
         }
     }
 
@@ -111,6 +115,7 @@ fn url(nodes: Vec<MemcacheUrlNode>, options: &Options) -> Result<MemcacheUrl> {
         nodes,
         topology,
         rules,
+        said: options.said.clone(),
         timeout: options.pool.timeout,
         connect_timeout: options.pool.connect_timeout,
         protocol: options.connection.protocol.unwrap_or_default(),

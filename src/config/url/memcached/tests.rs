@@ -174,7 +174,7 @@ fn a_list_of_urls_may_hold_commas() {
 #[test]
 fn a_shard_url_says_weights_and_names() {
     let url = parse(
-        "memcache+tls+shard://u:p%40,@a:1*2=first,b,[::1]:3=x%20y%3D?verify_mode=none&ca_path=/ca\
+        "memcache+tls+shard://u:p%40%2C@a:1*2=first,b,[::1]:3=x%20y%3D?verify_mode=none&ca_path=/ca\
          &tcp_nodelay=false&protocol=ascii",
     );
     let node = |address, weight, name: Option<&str>| {
