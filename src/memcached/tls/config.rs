@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rustls::ClientConfig;
 use rustls::RootCertStore;
+use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::PrivateKeyDer;
@@ -117,9 +118,13 @@ fn client_config(options: &MemcacheTlsOptions) -> std::result::Result<ClientConf
     let chain = read_certificates(path)?;
     let key = PrivateKeyDer::from_pem_file(key_path)
         .map_err(|error| unreadable(key_path, &error, "private key"))?;
-    builder
-        .with_client_auth_cert(chain, key)
-        .map_err(|error| format!("{} with the key {}: {error}", path.display(), key_path.display()))
+    let mut config = builder.with_client_auth_cert(chain, key).map_err(|error| {
+        format!("{} with the key {}: {error}", path.display(), key_path.display())
+    })?;
+    // memcached 1.6.18 that asks for certificates hands out sessions that it refuses to take up again, with an
+    // internal error: it gives OpenSSL no session id context.
+    config.resumption = Resumption::disabled();
+    Ok(config)
 }
 
 fn read_roots(path: &Path) -> std::result::Result<RootCertStore, Reason> {
