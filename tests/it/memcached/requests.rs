@@ -42,3 +42,25 @@ fn an_append_to_nothing_fails_for_a_reason() {
     assert_eq!(said(ours.prepend("absent", "x")), "CommandError(KeyNotFound)");
     assert_eq!(ours.get::<String>("absent").unwrap(), None);
 }
+
+#[test]
+fn what_the_guide_says_of_other_errors_is_so() {
+    let Some(servers) = Memcached::start_many(1) else { return };
+    let theirs = memcache::Client::connect(servers[0].url()).unwrap();
+    let text = memcache::Client::connect(format!("{}?protocol=ascii", servers[0].url())).unwrap();
+    let ours = builder(&servers).build().unwrap();
+    let said = |error: memcache::MemcacheError| format!("{error:?}");
+    ours.set("text", "x", 0).unwrap();
+    assert_eq!(said(theirs.increment("text", 1).unwrap_err()), "CommandError(Unknown(6))");
+    let error = said(ours.increment("text", 1).unwrap_err());
+    assert!(error.contains("ClientError") && error.contains("non-numeric"), "{error}");
+    let large = vec![b'x'; 2 << 20];
+    assert_eq!(
+        said(theirs.set("large", &large[..], 0).unwrap_err()),
+        "CommandError(ValueTooLarge)"
+    );
+    let error = said(ours.set("large", &large[..], 0).unwrap_err());
+    assert!(error.contains("SERVER_ERROR object too large for cache"), "{error}");
+    text.add("text", "y", 0).unwrap();
+    text.replace("absent", "y", 0).unwrap();
+}
