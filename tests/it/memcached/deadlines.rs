@@ -177,3 +177,35 @@ fn timeouts_change_for_all_clones_at_once() {
     clone.set_read_timeout(Some(DEADLINE / 2)).unwrap();
     in_time(DEADLINE / 2, || failure(cache.get::<String>("key")));
 }
+
+#[test]
+fn a_counter_that_cannot_be_made_fails_at_once_in_the_servers_words() {
+    let node = FakeNode::start_rude_memcached(|request| {
+        reply(match request.args[0].as_slice() {
+            b"version" => "VERSION 1.5.22\r\n",
+            b"mn" => "ERROR\r\n",
+            b"incr" => "NOT_FOUND\r\n",
+            _ => "SERVER_ERROR out of memory storing object\r\n",
+        })
+    });
+    let cache = named([node.port()]).build().unwrap();
+    let error = cache.increment("key", 1).unwrap_err().to_string();
+    assert_eq!(error, "SERVER_ERROR out of memory storing object");
+    assert_eq!(node.lines().len(), 2);
+}
+
+/// A server that is started with `-F` does not flush; it says so, and nothing else is the matter.
+#[test]
+fn a_refusal_of_a_whole_node_costs_no_connection() {
+    let Some(server) = Memcached::start_with(&["-F"]) else { return };
+    let cache = named([server.port()]).build().unwrap();
+    cache.set("key", "value", 0).unwrap();
+    for _ in 0..5 {
+        let error = cache.flush().unwrap_err().to_string();
+        assert!(error.contains("flush_all not allowed"), "{error}");
+        assert_eq!(cache.get::<String>("key").unwrap().as_deref(), Some("value"));
+    }
+    let connections: u64 = cache.stats().unwrap()[0].1["total_connections"].parse().unwrap();
+    // The one of the test that waited for the server among them.
+    assert!(connections <= 3, "{connections}");
+}
