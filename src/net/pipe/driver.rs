@@ -191,8 +191,7 @@ impl<W: Wire> Driver<W> {
     fn end(&mut self, reason: &W::Error) {
         self.socket.get_ref().end();
         for mut entry in self.queue.close(reason.copied()) {
-            let left = entry.until().map(|until| until.saturating_duration_since(Instant::now()));
-            entry.fail(PipeFailure::Unsent { reason: reason.copied(), left });
+            entry.fail(PipeFailure::Unsent(reason.copied()));
         }
         for mut entry in self.flying.drain(..) {
             entry.fail(PipeFailure::Lost(reason.copied()));
