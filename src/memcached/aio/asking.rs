@@ -122,7 +122,7 @@ async fn ask_node(
     let mut link = ready_or_open(shared, member, deadline).await?;
     let mut epoch = member.epoch();
     let (mut answer, mut sent) = link.ask(first, others, deadline).await;
-    if let Err(Unanswered { failure: PipeFailure::Unsent { .. }, .. }) = answer {
+    if let Err(Unanswered { failure: PipeFailure::Unsent(_), .. }) = answer {
         member.endpoint().slot().remove(&link);
         link = ready_or_open(shared, member, deadline).await?;
         epoch = member.epoch();
@@ -135,7 +135,7 @@ async fn ask_node(
             Ok(answered)
         }
         Err(Unanswered { before: outcomes, failure }) => {
-            let (PipeFailure::Unsent { reason: error, .. } | PipeFailure::Lost(error)) = failure;
+            let (PipeFailure::Unsent(error) | PipeFailure::Lost(error)) = failure;
             let phase = Phase::Talking(deadline);
             tally.failed();
             member.endpoint().slot().remove(&link);

@@ -39,12 +39,18 @@ pub(super) struct Driver<W: Wire> {
     timer: Option<Pin<Box<Sleep>>>,
     /// What the timer is set to.
     alarm: Option<Instant>,
+    /// How much was read since the clock was looked at.
+    backlog: usize,
     last_used: Instant,
 }
 
 /// How many replies are handed out before those who got them run and the next requests are written: the node
 /// is to work on those while the rest is handed out.
 const REPLIES_A_TURN: usize = 64;
+
+/// More cannot have arrived while the thread was blocked: a node that never stops to talk is not to hold the
+/// clock up for ever.
+const BACKLOG: usize = 8 << 20;
 
 /// A connection that rested longer is looked at before it is used, as the synchronous client's are.
 const RESTED: Duration = Duration::from_millis(1);
@@ -67,15 +73,19 @@ impl<W: Wire> Driver<W> {
             flying: VecDeque::new(),
             timer: None,
             alarm: None,
+            backlog: 0,
             last_used: Instant::now(),
         })
     }
 
     fn go_on(&mut self, context: &mut Context<'_>) -> Result<(), W::Error> {
         // Replies first: they free those who ask next, and a node may stop reading until it is read from.
-        self.read(context)?;
+        let is_behind = self.read(context)?;
         self.write(context)?;
-        self.look_at_the_clock(context);
+        // Where the thread was blocked for long, what comes next came in time.
+        if !is_behind {
+            self.look_at_the_clock(context);
+        }
         Ok(())
     }
 
@@ -142,27 +152,30 @@ impl<W: Wire> Driver<W> {
         }
     }
 
-    fn read(&mut self, context: &mut Context<'_>) -> Result<(), W::Error> {
+    /// Hands out what has arrived, within its turn. Says whether there may be more, of what had arrived before
+    /// the clock was last looked at.
+    fn read(&mut self, context: &mut Context<'_>) -> Result<bool, W::Error> {
         let (mut received, mut handed) = (0, 0);
         loop {
             handed += self.hand_out(REPLIES_A_TURN - handed)?;
             if handed == REPLIES_A_TURN {
                 context.waker().wake_by_ref();
-                return Ok(());
+                return Ok(self.backlog < BACKLOG);
             }
             let Poll::Ready(guard) = self.socket.poll_read_ready_mut(context) else {
-                return Ok(());
+                return Ok(false);
             };
             let mut guard = guard?;
             if received >= BYTES_A_TURN {
                 // Others want their turn.
                 context.waker().wake_by_ref();
-                return Ok(());
+                return Ok(self.backlog < BACKLOG);
             }
             match guard.get_inner_mut().try_receive()? {
                 0 => guard.clear_ready(),
                 count => {
                     received += count;
+                    self.backlog += count;
                     if guard.get_inner().has_room() {
                         // There was no more than that. Should there be meanwhile, it is announced.
                         guard.clear_ready();
@@ -191,8 +204,7 @@ impl<W: Wire> Driver<W> {
     fn end(&mut self, reason: &W::Error) {
         self.socket.get_ref().end();
         for mut entry in self.queue.close(reason.copied()) {
-            let left = entry.until().map(|until| until.saturating_duration_since(Instant::now()));
-            entry.fail(PipeFailure::Unsent { reason: reason.copied(), left });
+            entry.fail(PipeFailure::Unsent(reason.copied()));
         }
         for mut entry in self.flying.drain(..) {
             entry.fail(PipeFailure::Lost(reason.copied()));
@@ -201,6 +213,7 @@ impl<W: Wire> Driver<W> {
 
     /// Tells those whose time is over.
     fn look_at_the_clock(&mut self, context: &mut Context<'_>) {
+        self.backlog = 0;
         while let Some(alarm) = self.alarm {
             let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(alarm)));
             if timer.as_mut().poll(context).is_pending() {

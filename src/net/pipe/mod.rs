@@ -95,12 +95,8 @@ pub(crate) trait Reason: From<io::Error> + Send + 'static {
 /// Why there is no reply.
 #[derive(Debug)]
 pub(crate) enum PipeFailure<E> {
-    /// The connection was closed before the request could be sent: on another it may be, in what is left of
-    /// its time.
-    Unsent {
-        reason: E,
-        left: Option<Duration>,
-    },
+    /// The connection was closed before the request could be sent: on another it may be.
+    Unsent(E),
     Lost(E),
 }
 
@@ -144,11 +140,7 @@ impl<W: Wire> Pipe<W> {
         entry: W::Entry,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), PipeFailure<W::Error>> {
-        let until = entry.until();
-        self.queue.push(entry, write).map_err(|reason| {
-            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-            PipeFailure::Unsent { reason, left }
-        })
+        self.queue.push(entry, write).map_err(PipeFailure::Unsent)
     }
 
     /// Waits for the answer. The driver keeps the time; but who is on another runtime cannot know whether the
@@ -188,11 +180,6 @@ impl Drop for Task {
     fn drop(&mut self) {
         self.0.abort();
     }
-}
-
-/// When a request is over that may take so long from now on.
-pub(crate) fn until(limit: Option<Duration>) -> Option<Instant> {
-    Instant::now().checked_add(limit?)
 }
 
 /// The runtime ended the task that would have answered.

@@ -18,6 +18,7 @@ use shardwright::ShardErrorKind;
 use shardwright::ShardedAsyncMemcache;
 use tokio::join;
 
+use super::alone;
 use super::in_flight;
 use super::run;
 use crate::memcached::PATIENT;
@@ -62,7 +63,8 @@ fn an_error_that_leaves_open_what_comes_next_ends_the_connection_and_is_no_failu
         Some("get") => "END\r\n",
         _ => "",
     });
-    run(async {
+    // What is asked together goes out together.
+    alone().block_on(async {
         assert_eq!(cache.get::<String>("a").await.unwrap(), None);
         // The gets go out behind the value.
         let (stored, one, other) =
@@ -84,7 +86,8 @@ fn a_value_of_another_key_is_nobodys() {
         "get a" => "VALUE b 0 1\r\nx\r\nEND\r\n",
         _ => "END\r\n",
     });
-    run(async {
+    // What is asked together goes out together.
+    alone().block_on(async {
         // Who waits for a connection may be woken in any order.
         assert_eq!(cache.get::<String>("c").await.unwrap(), None);
         let (one, other) = join!(cache.get::<String>("a"), cache.get::<String>("b"));

@@ -4,6 +4,7 @@ mod broken_replies;
 mod dropped;
 mod failures;
 mod requests;
+mod runtimes;
 mod sharing;
 
 use std::future::Future;
@@ -19,6 +20,12 @@ use crate::support::memcached::Memcached;
 fn runtime() -> Runtime {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.worker_threads(2).enable_all().build().unwrap()
+}
+
+/// A runtime that does everything on the thread that waits: what a task asks in one go is asked before anything
+/// is sent.
+fn alone() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
 /// Runs a test on a runtime of its own.

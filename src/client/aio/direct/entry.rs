@@ -102,15 +102,17 @@ impl pipe::Entry for Entry {
     }
 
     fn fail(&mut self, failure: PipeFailure<WireError>) {
-        self.tell(Err(failure.into()));
+        self.tell(Err(link_error(failure, self.until)));
     }
 }
 
-impl From<PipeFailure<WireError>> for LinkError {
-    fn from(failure: PipeFailure<WireError>) -> Self {
-        match failure {
-            PipeFailure::Unsent { reason, left } => Self::Unsent { reason, left },
-            PipeFailure::Lost(error) => Self::Wire(error),
+/// Why there is no reply to a request that is over `until` then: if it was not sent, it may be yet.
+pub(super) fn link_error(failure: PipeFailure<WireError>, until: Option<Instant>) -> LinkError {
+    match failure {
+        PipeFailure::Unsent(reason) => {
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            LinkError::Unsent { reason, left }
         }
+        PipeFailure::Lost(error) => LinkError::Wire(error),
     }
 }

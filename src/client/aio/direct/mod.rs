@@ -16,11 +16,13 @@ use redis::Pipeline;
 use redis::Value;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 pub(super) use self::connecting::connect;
 use self::entry::Answer;
 use self::entry::Entry;
 use self::entry::Replies;
+use self::entry::link_error;
 use self::wire::RespWire;
 use super::link::LinkError;
 use super::link::LinkState;
@@ -28,8 +30,8 @@ use super::runtime::within;
 use crate::client::wire::Direct;
 use crate::client::wire::WireError;
 use crate::net::pipe;
+use crate::net::pipe::Entry as _;
 use crate::net::pipe::gone;
-use crate::net::pipe::until;
 
 /// A connection that tasks share. It is closed when this is dropped.
 pub(super) struct Pipe {
@@ -115,6 +117,12 @@ impl Pipe {
             let room = within(limit, self.pipe.room());
             room.await.ok_or(LinkError::Wire(WireError::Deadline))?;
         }
-        Ok(self.pipe.push(entry, write)?)
+        let until = entry.until();
+        self.pipe.push(entry, write).map_err(|failure| link_error(failure, until))
     }
+}
+
+/// When a request is over that may take so long from now on.
+fn until(limit: Option<Duration>) -> Option<Instant> {
+    Instant::now().checked_add(limit?)
 }
