@@ -138,7 +138,7 @@ fn a_memcached_pool_of_a_nutcracker_yml_is_a_client() {
 #[cfg(not(feature = "memcache-tls"))]
 fn tls_needs_its_feature() {
     let error = ShardedMemcache::connect("memcache+tls://a:1").unwrap_err();
-    assert!(matches!(error, memcache::MemcacheError::BadURL(_)), "{error:?}");
+    assert!(matches!(error, MemcacheError::BadURL(_)), "{error:?}");
     let text = error.to_string();
     assert!(text.contains("node 'a:1'") && text.contains("feature memcache-tls"), "{text}");
 }
