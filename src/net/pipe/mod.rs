@@ -58,6 +58,9 @@ pub(crate) trait Wire: AsRawFd + Send + Unpin + 'static {
     /// Hears that the connection is to be replaced: a reply is late.
     fn close(&self);
 
+    /// Hears, before it ends, that the node is not to be held to account for that: the runtime has ended.
+    fn excuse(&self) {}
+
     /// Hears that the connection has ended.
     fn end(&self);
 }
