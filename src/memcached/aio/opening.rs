@@ -1,5 +1,6 @@
 //! How a link comes to be.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::Weak;
 use std::time::Duration;
@@ -31,8 +32,8 @@ use crate::topology::Member;
 /// end first.
 const SLACK: Duration = Duration::from_millis(2);
 
-/// The link to a node, opened if need be until `deadline`. Whoever needs it at the same time waits for the
-/// same opening; it goes on when nobody waits any more, and in its own time ends.
+/// The link of this runtime to a node, opened if need be until `deadline`. Whoever needs it at the same time
+/// waits for the same opening; it goes on when nobody waits any more, and in its own time ends.
 ///
 /// # Errors
 ///
@@ -46,10 +47,11 @@ pub(super) async fn open(
         return Err(without_tls().with_node(Arc::clone(member.name())));
     }
     let failed = |error: WireError| error.into_error(member, Phase::Connecting(deadline));
-    if Handle::try_current().is_err() {
-        let what = "this is no task of a tokio runtime";
-        return Err(failed(WireError::Io(std::io::Error::other(what))));
-    }
+    let impossible = |why| failed(WireError::Io(io::Error::other(why)));
+    let runtime = match Handle::try_current() {
+        Ok(handle) => handle.id(),
+        Err(_) => return Err(impossible("this is no task of a tokio runtime")),
+    };
     loop {
         let now = clock::now();
         if deadline.has_passed(now) {
@@ -57,14 +59,14 @@ pub(super) async fn open(
         }
         let begin = || begin(shared, member, deadline);
         let slot = member.endpoint().slot();
-        let mut opened = match slot.join(now, shared.options.max_lifetime, begin) {
+        let mut opened = match slot.join(runtime, now, shared.options.max_lifetime, begin) {
             Joined::Open(link) => return Ok(link),
             Joined::Opening(opened) => opened,
         };
         match attend(&mut opened, deadline).await {
             Some(Some(Ok(link))) => return Ok(link),
             Some(Some(Err(error))) => return Err(error),
-            // The runtime that it was opened on has ended.
+            // Another may have begun anew because it was late.
             Some(None) => {}
             None => return Err(failed(WireError::Deadline)),
         }
