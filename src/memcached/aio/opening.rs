@@ -32,6 +32,9 @@ use crate::topology::Member;
 /// end first.
 const SLACK: Duration = Duration::from_millis(2);
 
+/// What is said where no link can be opened; it is no fault of the node.
+const NO_IO: &str = "the runtime cannot wait for sockets (enable_io), or has ended";
+
 /// The link of this runtime to a node, opened if need be until `deadline`. Whoever needs it at the same time
 /// waits for the same opening; it goes on when nobody waits any more, and in its own time ends.
 ///
@@ -52,6 +55,7 @@ pub(super) async fn open(
         Ok(handle) => handle.id(),
         Err(_) => return Err(impossible("this is no task of a tokio runtime")),
     };
+    let mut has_ended = false;
     loop {
         let now = clock::now();
         if deadline.has_passed(now) {
@@ -66,8 +70,10 @@ pub(super) async fn open(
         match attend(&mut opened, deadline).await {
             Some(Some(Ok(link))) => return Ok(link),
             Some(Some(Err(error))) => return Err(error),
-            // Another may have begun anew because it was late.
-            Some(None) => {}
+            // Another may have begun anew because it was late. Twice in a row that is not the reason: tokio
+            // panics where a socket cannot be waited for.
+            Some(None) if has_ended => return Err(impossible(NO_IO)),
+            Some(None) => has_ended = true,
             None => return Err(failed(WireError::Deadline)),
         }
     }

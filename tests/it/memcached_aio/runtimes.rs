@@ -1,4 +1,4 @@
-//! Runtimes that stall, end and take turns.
+//! Runtimes that stall, end, take turns, and cannot do what is needed.
 
 use std::thread;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use shardwright::NodeState;
 use shardwright::ShardError;
 use shardwright::ShardErrorKind;
 use shardwright::ShardedAsyncMemcache;
+use tokio::runtime::Builder;
 use tokio::task::yield_now;
 
 use super::alone;
@@ -111,4 +112,16 @@ fn the_end_of_a_runtime_is_no_failure_of_the_node() {
     assert!(is_live(&cache));
     servers[0].process().resume();
     assert_eq!(run(cache.get("key")).unwrap(), Some(1));
+}
+
+#[test]
+fn a_runtime_that_cannot_wait_for_sockets_is_told_at_once_and_the_node_is_not_blamed() {
+    let Some(servers) = Memcached::start_many(1) else { return };
+    let policy = EjectPolicy::fail_fast().failure_limit(1);
+    let cache = builder(&servers).timeout(Duration::ZERO).eject(policy).build_async().unwrap();
+    let blind = Builder::new_current_thread().enable_time().build().unwrap();
+    let error = blind.block_on(cache.get::<i32>("key")).unwrap_err();
+    assert!(error.to_string().contains("enable_io"), "{error}");
+    assert!(is_live(&cache));
+    assert_eq!(run(cache.get::<i32>("key")).unwrap(), None);
 }
