@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use tokio::runtime::Handle;
 
 use super::link::Link;
 use super::opening::open;
@@ -154,7 +155,9 @@ async fn ready_or_open(
     deadline: Deadline,
 ) -> Result<Arc<Link>, Failed> {
     let lifetime = shared.options.max_lifetime;
-    if let Some(link) = member.endpoint().slot().ready(clock::now(), lifetime) {
+    if let Ok(runtime) = Handle::try_current()
+        && let Some(link) = member.endpoint().slot().ready(runtime.id(), clock::now(), lifetime)
+    {
         return Ok(link);
     }
     // In a box, so that the future of a request that need not wait is small.

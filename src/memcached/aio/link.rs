@@ -1,4 +1,4 @@
-//! One connection to one node, which many tasks share.
+//! One connection to one node, which many tasks of one runtime share.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +11,6 @@ use std::sync::atomic::Ordering::Release;
 use std::time::Duration;
 use std::time::Instant;
 
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -108,8 +107,7 @@ impl Link {
         if let Err(failure) = pushed {
             return (lost(failure), 0);
         }
-        let limit = deadline.left(clock::now());
-        match self.pipe.attend(receiver, limit).await {
+        match self.pipe.attend(receiver).await {
             Ok(answer) => (answer, sent),
             Err(error) => (lost(PipeFailure::Lost(error)), sent),
         }
@@ -117,8 +115,7 @@ impl Link {
 
     /// Waits until less is to be written; false if that takes too long.
     async fn has_room(&self, deadline: Deadline) -> bool {
-        // Without a runtime there is no timer.
-        match deadline.left(clock::now()).filter(|_| Handle::try_current().is_ok()) {
+        match deadline.left(clock::now()) {
             Some(left) => timeout(left, self.pipe.room()).await.is_ok(),
             None => {
                 self.pipe.room().await;

@@ -1,11 +1,11 @@
-//! The asynchronous twin, on tokio: one connection a node, which tasks share.
+//! The asynchronous twin, on tokio: one connection a node, which the tasks of a runtime share.
 //!
 //! ```text
 //!   ShardedAsyncMemcache ── ShardedMemcache     the same nodes, health, options, listener
 //!        │
 //!    commands, many, servers
 //!        │
-//!     asking ──► Slot ──► Link ── net::pipe     one a node; opened by the first who needs it
+//!     asking ──► Slot ──► Link ── net::pipe     one a node and runtime; opened by the first who needs it
 //!                 opening
 //! ```
 //!
@@ -46,7 +46,7 @@ use crate::topology::Router;
 ///
 /// What tasks ask at the same time goes out in one write, and each reply is checked to be that of its
 /// request. A connection is opened when it is needed, by one task for all, and replaced after any I/O error
-/// or timeout. A node that hangs, or is being connected to, delays nobody who asks another one. A request has
+/// or timeout. Each runtime has a connection of its own to each node. A node that hangs, or is being connected to, delays nobody who asks another one. A request has
 /// one deadline, connecting included (1 s unless another is set). A future that is dropped counts neither as
 /// a success nor as a failure, and its reply answers nothing else.
 ///

@@ -1,5 +1,6 @@
 //! How a link comes to be.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::Weak;
 use std::time::Duration;
@@ -31,8 +32,11 @@ use crate::topology::Member;
 /// end first.
 const SLACK: Duration = Duration::from_millis(2);
 
-/// The link to a node, opened if need be until `deadline`. Whoever needs it at the same time waits for the
-/// same opening; it goes on when nobody waits any more, and in its own time ends.
+/// What is said where no link can be opened; it is no fault of the node.
+const NO_IO: &str = "the runtime cannot wait for sockets (enable_io), or has ended";
+
+/// The link of this runtime to a node, opened if need be until `deadline`. Whoever needs it at the same time
+/// waits for the same opening; it goes on when nobody waits any more, and in its own time ends.
 ///
 /// # Errors
 ///
@@ -46,10 +50,12 @@ pub(super) async fn open(
         return Err(without_tls().with_node(Arc::clone(member.name())));
     }
     let failed = |error: WireError| error.into_error(member, Phase::Connecting(deadline));
-    if Handle::try_current().is_err() {
-        let what = "this is no task of a tokio runtime";
-        return Err(failed(WireError::Io(std::io::Error::other(what))));
-    }
+    let impossible = |why| failed(WireError::Io(io::Error::other(why)));
+    let runtime = match Handle::try_current() {
+        Ok(handle) => handle.id(),
+        Err(_) => return Err(impossible("this is no task of a tokio runtime")),
+    };
+    let mut has_ended = false;
     loop {
         let now = clock::now();
         if deadline.has_passed(now) {
@@ -57,15 +63,17 @@ pub(super) async fn open(
         }
         let begin = || begin(shared, member, deadline);
         let slot = member.endpoint().slot();
-        let mut opened = match slot.join(now, shared.options.max_lifetime, begin) {
+        let mut opened = match slot.join(runtime, now, shared.options.max_lifetime, begin) {
             Joined::Open(link) => return Ok(link),
             Joined::Opening(opened) => opened,
         };
         match attend(&mut opened, deadline).await {
             Some(Some(Ok(link))) => return Ok(link),
             Some(Some(Err(error))) => return Err(error),
-            // The runtime that it was opened on has ended.
-            Some(None) => {}
+            // Another may have begun anew because it was late. Twice in a row that is not the reason: tokio
+            // panics where a socket cannot be waited for.
+            Some(None) if has_ended => return Err(impossible(NO_IO)),
+            Some(None) => has_ended = true,
             None => return Err(failed(WireError::Deadline)),
         }
     }

@@ -1,8 +1,11 @@
-//! The place of the link to one node.
+//! The place of the links to one node.
 //!
 //! ```text
 //!   empty ──► opening ──► open ──► empty      a task opens it, for all who wait
 //! ```
+//!
+//! Each runtime has a link of its own: the tasks of a link run where it was opened, and so they run whenever
+//! somebody waits for them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,6 +13,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use parking_lot::Mutex;
+use tokio::runtime::Id;
 use tokio::sync::watch;
 
 use super::link::Link;
@@ -17,16 +21,13 @@ use crate::error::ShardError;
 use crate::net::clock::Deadline;
 use crate::net::pipe::Task;
 
-/// The link to one node, if there is one.
+/// The links to one node, one a runtime that uses it.
 #[derive(Default)]
 pub(in crate::memcached) struct Slot {
-    state: Mutex<State>,
+    states: Mutex<Vec<(Id, State)>>,
 }
 
-#[derive(Default)]
 enum State {
-    #[default]
-    Empty,
     Opening(Opening),
     Open(Arc<Link>),
 }
@@ -52,38 +53,41 @@ pub(super) enum Joined {
 const GRACE: Duration = Duration::from_millis(200);
 
 impl Slot {
-    /// The link, if it is open and may be used.
+    /// The link of this runtime, if it is open and may be used.
     #[inline]
-    pub(super) fn ready(&self, now: Instant, max_lifetime: Option<Duration>) -> Option<Arc<Link>> {
-        match &*self.state.lock() {
-            State::Open(link) if link.is_usable(now, max_lifetime) => Some(Arc::clone(link)),
+    pub(super) fn ready(
+        &self,
+        runtime: Id,
+        now: Instant,
+        max_lifetime: Option<Duration>,
+    ) -> Option<Arc<Link>> {
+        self.states.lock().iter().find_map(|(id, state)| match state {
+            State::Open(link) if *id == runtime && link.is_usable(now, max_lifetime) => {
+                Some(Arc::clone(link))
+            }
             _ => None,
-        }
+        })
     }
 
-    /// The link, or its opening, which is begun if none is under way. The lock is not held while it goes on.
+    /// The link of this runtime, or its opening, which is begun if none is under way. The lock is not held
+    /// while it goes on.
     pub(super) fn join(
         &self,
+        runtime: Id,
         now: Instant,
         max_lifetime: Option<Duration>,
         begin: impl FnOnce() -> Opening,
     ) -> Joined {
-        let mut state = self.state.lock();
-        if let State::Opening(opening) = &*state {
-            match opening.outcome() {
-                Some(link) => *state = State::Open(link),
-                None if opening.goes_on(now) => return Joined::Opening(opening.opened.clone()),
-                None => {}
-            }
-        }
-        match &*state {
-            State::Open(link) if link.is_usable(now, max_lifetime) => {
-                Joined::Open(Arc::clone(link))
-            }
-            _ => {
+        let mut states = self.states.lock();
+        // Those of runtimes that have ended, too.
+        states.retain_mut(|(_, state)| state.is_of_use(now, max_lifetime));
+        match states.iter().find(|(id, _)| *id == runtime) {
+            Some((_, State::Open(link))) => Joined::Open(Arc::clone(link)),
+            Some((_, State::Opening(opening))) => Joined::Opening(opening.opened.clone()),
+            None => {
                 let opening = begin();
                 let opened = opening.opened.clone();
-                *state = State::Opening(opening);
+                states.push((runtime, State::Opening(opening)));
                 Joined::Opening(opened)
             }
         }
@@ -91,9 +95,22 @@ impl Slot {
 
     /// Takes `link` away, if it is still there.
     pub(super) fn remove(&self, link: &Arc<Link>) {
-        let mut state = self.state.lock();
-        if matches!(&*state, State::Open(open) if Arc::ptr_eq(open, link)) {
-            *state = State::Empty;
+        let is_it = |state: &State| matches!(state, State::Open(open) if Arc::ptr_eq(open, link));
+        self.states.lock().retain(|(_, state)| !is_it(state));
+    }
+}
+
+impl State {
+    /// Whether it is a link, or may become one. An opening that has ended well is a link from here on.
+    fn is_of_use(&mut self, now: Instant, max_lifetime: Option<Duration>) -> bool {
+        if let Self::Opening(opening) = self
+            && let Some(link) = opening.outcome()
+        {
+            *self = Self::Open(link);
+        }
+        match self {
+            Self::Open(link) => link.is_usable(now, max_lifetime),
+            Self::Opening(opening) => opening.goes_on(now),
         }
     }
 }
@@ -116,11 +133,10 @@ impl Opening {
 
 impl fmt::Debug for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match &*self.state.lock() {
-            State::Empty => "empty",
+        let name = |(_, state): &(Id, State)| match state {
             State::Opening(_) => "opening",
             State::Open(_) => "open",
         };
-        f.debug_tuple("Slot").field(&state).finish()
+        f.debug_list().entries(self.states.lock().iter().map(name)).finish()
     }
 }

@@ -185,6 +185,10 @@ impl Wire for MemcacheWire {
         self.state.close();
     }
 
+    fn excuse(&self) {
+        self.state.excuse();
+    }
+
     fn end(&self) {
         self.state.end();
     }

@@ -42,6 +42,7 @@ pub(super) struct Driver<W: Wire> {
     /// How much was read since the clock was looked at.
     backlog: usize,
     last_used: Instant,
+    has_ended: bool,
 }
 
 /// How many replies are handed out before those who got them run and the next requests are written: the node
@@ -75,6 +76,7 @@ impl<W: Wire> Driver<W> {
             alarm: None,
             backlog: 0,
             last_used: Instant::now(),
+            has_ended: false,
         })
     }
 
@@ -202,6 +204,7 @@ impl<W: Wire> Driver<W> {
 
     /// Tells everybody that nothing comes any more.
     fn end(&mut self, reason: &W::Error) {
+        self.has_ended = true;
         self.socket.get_ref().end();
         for mut entry in self.queue.close(reason.copied()) {
             entry.fail(PipeFailure::Unsent(reason.copied()));
@@ -250,6 +253,9 @@ impl<W: Wire> Future for Driver<W> {
 /// The runtime has ended, perhaps, and those who still use the connection are on another one.
 impl<W: Wire> Drop for Driver<W> {
     fn drop(&mut self) {
-        self.end(&gone().into());
+        if !self.has_ended {
+            self.socket.get_ref().excuse();
+            self.end(&gone().into());
+        }
     }
 }

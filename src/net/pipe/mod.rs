@@ -18,10 +18,7 @@ mod waiting;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::runtime::Handle;
-use tokio::runtime::Id;
 use tokio::sync::oneshot::Receiver;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -57,6 +54,9 @@ pub(crate) trait Wire: AsRawFd + Send + Unpin + 'static {
 
     /// Hears that the connection is to be replaced: a reply is late.
     fn close(&self);
+
+    /// Hears, before it ends, that the node is not to be held to account for that: the runtime has ended.
+    fn excuse(&self) {}
 
     /// Hears that the connection has ended.
     fn end(&self);
@@ -104,8 +104,6 @@ pub(crate) enum PipeFailure<E> {
 pub(crate) struct Pipe<W: Wire> {
     queue: Arc<Queue<W::Entry>>,
     _driver: Task,
-    /// The runtime that the driver is on.
-    runtime: Id,
 }
 
 impl<W: Wire> Pipe<W> {
@@ -117,7 +115,7 @@ impl<W: Wire> Pipe<W> {
     pub(crate) fn new(wire: W) -> Result<Self, W::Error> {
         let queue = Arc::new(Queue::default());
         let driver = Driver::new(wire, Arc::clone(&queue))?;
-        Ok(Self { queue, _driver: Task::spawn(driver), runtime: Handle::current().id() })
+        Ok(Self { queue, _driver: Task::spawn(driver) })
     }
 
     /// Whether a task is to wait for [`room`](Self::room) before it adds a request.
@@ -143,26 +141,13 @@ impl<W: Wire> Pipe<W> {
         self.queue.push(entry, write).map_err(PipeFailure::Unsent)
     }
 
-    /// Waits for the answer. The driver keeps the time; but who is on another runtime cannot know whether the
-    /// driver's runs. Who is on none has no timer either.
+    /// Waits for the answer. The driver keeps the time.
     ///
     /// # Errors
     ///
     /// If it does not come.
-    pub(crate) async fn attend<A>(
-        &self,
-        receiver: Receiver<A>,
-        limit: Option<Duration>,
-    ) -> Result<A, W::Error> {
-        let is_elsewhere = Handle::try_current().is_ok_and(|handle| handle.id() != self.runtime);
-        let answer = match limit.filter(|_| is_elsewhere) {
-            Some(limit) => tokio::time::timeout(limit, receiver).await,
-            None => Ok(receiver.await),
-        };
-        match answer {
-            Ok(answer) => answer.map_err(|_| gone().into()),
-            Err(_) => Err(W::Error::deadline()),
-        }
+    pub(crate) async fn attend<A>(&self, receiver: Receiver<A>) -> Result<A, W::Error> {
+        receiver.await.map_err(|_| gone().into())
     }
 }
 

@@ -184,19 +184,6 @@ fn the_client_outlives_the_runtime_it_was_used_on() {
 }
 
 #[test]
-fn two_runtimes_share_a_connection_and_the_second_opens_another_when_the_first_ends() {
-    let Some(servers) = Memcached::start_many(1) else { return };
-    let cache = builder(&servers).build_async().unwrap();
-    let (first, second) = (runtime(), runtime());
-    first.block_on(cache.set("key", "value", 0)).unwrap();
-    assert_eq!(second.block_on(cache.get("key")).unwrap(), Some("value".to_owned()));
-    assert_eq!(connections(&cache), [1]);
-    drop(first);
-    assert_eq!(second.block_on(cache.get("key")).unwrap(), Some("value".to_owned()));
-    assert_eq!(connections(&cache), [1]);
-}
-
-#[test]
 fn a_connection_that_is_too_old_is_replaced() {
     let Some(servers) = Memcached::start_many(1) else { return };
     let age = Duration::from_millis(30);

@@ -15,8 +15,10 @@ use redis::Cmd;
 use redis::Pipeline;
 use redis::Value;
 use tokio::runtime::Handle;
+use tokio::runtime::Id;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tokio::time::timeout;
 
 pub(super) use self::connecting::connect;
 use self::entry::Answer;
@@ -36,6 +38,8 @@ use crate::net::pipe::gone;
 /// A connection that tasks share. It is closed when this is dropped.
 pub(super) struct Pipe {
     pipe: pipe::Pipe<RespWire>,
+    /// The runtime that the driver is on.
+    runtime: Id,
 }
 
 /// Whether this kind of connection can be made here.
@@ -51,7 +55,7 @@ impl Pipe {
     /// If the runtime cannot wait for the socket.
     fn new(direct: Direct, state: &Arc<LinkState>) -> Result<Self, WireError> {
         let wire = RespWire { direct, state: Arc::clone(state) };
-        Ok(Self { pipe: pipe::Pipe::new(wire)? })
+        Ok(Self { pipe: pipe::Pipe::new(wire)?, runtime: Handle::current().id() })
     }
 
     /// Sends a command and waits for its reply.
@@ -103,8 +107,16 @@ impl Pipe {
         }
     }
 
+    /// Waits for the answer. The driver keeps the time; but who is on another runtime cannot know whether the
+    /// driver's runs. Who is on none has no timer either.
     async fn attend(&self, receiver: oneshot::Receiver<Answer>, limit: Option<Duration>) -> Answer {
-        self.pipe.attend(receiver, limit).await.map_err(LinkError::Wire)?
+        let is_elsewhere = Handle::try_current().is_ok_and(|handle| handle.id() != self.runtime);
+        let answer = self.pipe.attend(receiver);
+        match limit.filter(|_| is_elsewhere) {
+            Some(limit) => timeout(limit, answer).await.unwrap_or(Err(WireError::Deadline)),
+            None => answer.await,
+        }
+        .map_err(LinkError::Wire)?
     }
 
     async fn enqueue(
