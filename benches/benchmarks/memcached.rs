@@ -111,8 +111,9 @@ caching!(ShardedMemcache);
 
 /// How often a pass does it, what it makes of it, and the pass. All keys are stored before.
 fn passes(what: &str, cache: impl Caching) -> (usize, u64, Pass) {
-    let keys: Vec<_> = (0..KEYS).map(|index| format!("{index:04}:bench:key")).collect();
     let size = if what.ends_with("1k") { LARGE } else { SMALL };
+    // Other benchmarks have values of other sizes on the same servers.
+    let keys: Vec<_> = (0..KEYS).map(|index| format!("{index:04}:bench:{size:04}:key")).collect();
     let value = vec![b'v'; size];
     keys.iter().for_each(|key| cache.store(key, &value));
     match what {
