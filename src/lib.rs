@@ -106,6 +106,9 @@ mod net;
 mod client;
 #[cfg(feature = "memcache")]
 mod memcached;
+#[cfg(feature = "proxy")]
+#[doc(hidden)]
+pub mod proxy;
 
 // The place of redis-rs.
 #[cfg(feature = "_aio")]

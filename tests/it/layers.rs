@@ -51,13 +51,29 @@ const LAYERS: &[(&str, &[&str])] = &[
             "net",
         ],
     ),
+    (
+        "proxy",
+        &[
+            "error",
+            "node",
+            "key",
+            "hash",
+            "protocol",
+            "command",
+            "distribution",
+            "health",
+            "topology",
+            "config",
+            "plan",
+        ],
+    ),
     // redis-rs's names for what the client has.
     ("aio", &["client"]),
     ("fuzz", &["node", "protocol", "command", "distribution", "topology", "plan", "client"]),
 ];
 
 /// The modules that do input and output, what they share, and one that compares with redis-rs. Every other one is pure.
-const FRONT_ENDS: &[&str] = &["net", "client", "memcached", "aio", "fuzz"];
+const FRONT_ENDS: &[&str] = &["net", "client", "memcached", "proxy", "aio", "fuzz"];
 const IMPURE: &[&str] = &[
     "std::net",
     "std::thread",
