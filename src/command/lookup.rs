@@ -59,7 +59,7 @@ impl CommandTable {
     /// The rule of `name` (`GET`, or `OBJECT ENCODING` for a subcommand), if it is in the table.
     pub fn rule(&self, name: &str) -> Option<&CommandRule> {
         let (command, subcommand) = split(name.as_bytes());
-        let entry = self.names.find(command)?;
+        let (_, entry) = self.names.find(command)?;
         match subcommand {
             None => entry.rule.as_ref(),
             Some(subcommand) => entry.subcommand(subcommand),
@@ -111,19 +111,47 @@ impl CommandTable {
         name: &[u8],
         argument: impl FnOnce() -> Option<&'a [u8]>,
     ) -> Found<'_> {
+        self.find_indexed(name, argument).0
+    }
+
+    /// As [`find`](Self::find), and the command's number, below [`index_count`](Self::index_count): for
+    /// whoever counts by command. A subcommand has its container's number, and all commands that are not in
+    /// the table have one together.
+    #[inline]
+    pub(crate) fn find_indexed<'a>(
+        &self,
+        name: &[u8],
+        argument: impl FnOnce() -> Option<&'a [u8]>,
+    ) -> (Found<'_>, usize) {
         match self.names.find(name) {
-            Some(entry) => {
+            Some((index, entry)) => {
                 let subcommand = if entry.subcommands.is_empty() {
                     None
                 } else {
                     argument().and_then(|argument| entry.subcommand(argument))
                 };
-                match subcommand.or(entry.rule.as_ref()) {
+                let found = match subcommand.or(entry.rule.as_ref()) {
                     Some(rule) => Found::Rule(rule),
                     None => self.unknown(),
-                }
+                };
+                (found, index)
             }
-            None => self.unknown(),
+            None => (self.unknown(), self.names.entries.len()),
+        }
+    }
+
+    /// How many numbers [`find_indexed`](Self::find_indexed) gives.
+    #[cfg_attr(not(feature = "proxy"), allow(dead_code, reason = "the proxy counts by command"))]
+    pub(crate) fn index_count(&self) -> usize {
+        self.names.entries.len() + 1
+    }
+
+    /// The name of the command with this number, in lower case; `unknown` for those not in the table.
+    #[cfg_attr(not(feature = "proxy"), allow(dead_code, reason = "the proxy counts by command"))]
+    pub(crate) fn name_of(&self, index: usize) -> String {
+        match self.names.entries.get(index) {
+            Some(entry) => entry.name.to_string().to_ascii_lowercase(),
+            None => "unknown".into(),
         }
     }
 
@@ -217,9 +245,7 @@ impl Names {
     fn set(&mut self, name: &[u8], rule: CommandRule) {
         let (command, subcommand) = split(name);
         let place = match self.find(command) {
-            Some(entry) => {
-                self.entries.iter().position(|other| other.name == entry.name).unwrap_or_default()
-            }
+            Some((place, _)) => place,
             None => {
                 self.entries.push(Entry {
                     name: Name::new(command),
@@ -261,11 +287,12 @@ impl Names {
         self.index[at] = place as u32 + 1;
     }
 
+    /// The entry of this name, and its place.
     #[inline]
-    fn find(&self, name: &[u8]) -> Option<&Entry> {
+    fn find(&self, name: &[u8]) -> Option<(usize, &Entry)> {
         let Some(words) = pack(name) else {
             let name = Name::new(name);
-            return self.entries.iter().find(|entry| entry.name == name);
+            return self.entries.iter().enumerate().find(|(_, entry)| entry.name == name);
         };
         if self.index.is_empty() {
             return None;
@@ -275,7 +302,7 @@ impl Names {
             let place = (self.index[at] as usize).checked_sub(1)?;
             let entry = &self.entries[place];
             if entry.name == Name::Short(words) {
-                return Some(entry);
+                return Some((place, entry));
             }
             at = (at + 1) & (self.index.len() - 1);
         }
@@ -380,6 +407,31 @@ mod tests {
         assert_eq!(places("NOSUCH a b"), Some(vec![1]));
         assert_eq!(table.strict().key_places(&["NOSUCH", "a"]), None);
         assert_eq!(CommandTable::new().key_places(&[] as &[&str]), None);
+    }
+
+    #[test]
+    fn every_command_has_a_number_and_subcommands_have_their_containers() {
+        let table =
+            CommandTable::new().with("My.Long.Name.Of.A.Module.Command", CommandRule::key(1));
+        let index = |name: &str, argument: &'static str| {
+            table.find_indexed(name.as_bytes(), || Some(argument.as_bytes())).1
+        };
+        let mut numbers: Vec<_> = table.names().map(|name| index(&name, "")).collect();
+        numbers.retain(|&number| number != table.index_count() - 1);
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers, (0..table.index_count() - 1).collect::<Vec<_>>());
+        for (name, argument) in [("get", "k"), ("config", "set"), ("config", "nosuch")] {
+            assert_eq!(table.name_of(index(name, argument)), name);
+        }
+        let long = index("MY.LONG.NAME.OF.A.MODULE.COMMAND", "k");
+        assert_eq!(table.name_of(long), "my.long.name.of.a.module.command");
+        assert_eq!(index("NOSUCH", "k"), table.index_count() - 1);
+        assert_eq!(table.name_of(index("NOSUCH", "k")), "unknown");
+        assert_eq!(
+            table.strict().find_indexed(b"NOSUCH", || None).1,
+            CommandTable::new().index_count()
+        );
     }
 
     #[test]
