@@ -10,6 +10,7 @@ mod key_spec;
 mod keys;
 mod lookup;
 mod options;
+mod proxied;
 mod rule;
 mod table;
 mod waiting;
@@ -19,6 +20,10 @@ pub(crate) use keys::Keys;
 pub(crate) use keys::Units;
 pub use lookup::CommandTable;
 pub(crate) use lookup::Found;
+#[cfg_attr(not(feature = "proxy"), allow(unused_imports, reason = "the proxy reads them"))]
+pub(crate) use proxied::ProxyCommand;
+#[cfg_attr(not(feature = "proxy"), allow(unused_imports, reason = "the proxy reads them"))]
+pub(crate) use proxied::SubscriptionCommand;
 pub use rule::Blocking;
 pub use rule::CommandRule;
 pub(crate) use rule::Effect;

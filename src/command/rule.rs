@@ -1,6 +1,7 @@
 //! What the crate knows of one command.
 
 use super::key_spec::KeySpec;
+use super::proxied::ProxyCommand;
 
 /// How many key specifications a rule can have; no command of Redis has more.
 pub(super) const SPECS: usize = 3;
@@ -179,6 +180,8 @@ pub struct CommandRule {
     pub(super) finder: Finder,
     /// Of a command to all nodes: an ejected one must not miss it.
     pub(super) needs_every_node: bool,
+    is_administrative: bool,
+    proxy_command: Option<ProxyCommand>,
     effect: Effect,
     pub(super) exception: Option<&'static Exception>,
 }
@@ -218,6 +221,8 @@ impl CommandRule {
             routes_by_channel: false,
             finder: Finder::Specs,
             needs_every_node: false,
+            is_administrative: false,
+            proxy_command: None,
             effect: Effect::None,
             exception: None,
         }
@@ -313,6 +318,16 @@ impl CommandRule {
         Self { blocking, ..self }
     }
 
+    /// The same command, which changes or shows a server as a whole (`CONFIG SET`, `SHUTDOWN`). For the
+    /// clients that is a word and no more; the proxy lets it pass only where a pool allows it.
+    pub const fn administrative(self) -> Self {
+        Self { is_administrative: true, ..self }
+    }
+
+    pub(super) const fn answered_by_proxy(self, command: ProxyCommand) -> Self {
+        Self { proxy_command: Some(command), ..self }
+    }
+
     pub(crate) const fn channel(self) -> Self {
         Self { routes_by_channel: true, ..self }
     }
@@ -336,6 +351,11 @@ impl CommandRule {
     /// Whether the command changes nothing.
     pub const fn is_read_only(&self) -> bool {
         self.is_read_only
+    }
+
+    /// Whether the command changes or shows a server as a whole.
+    pub const fn is_administrative(&self) -> bool {
+        self.is_administrative
     }
 
     /// Where its keys are. The keys of a few commands (`SORT`) are not found by specifications alone.
@@ -364,6 +384,12 @@ impl CommandRule {
             ) => Effect::Lasting,
             _ => self.effect,
         }
+    }
+
+    /// What a proxy does with it instead of what the rest of the rule says.
+    #[cfg_attr(not(feature = "proxy"), allow(dead_code, reason = "the proxy reads it"))]
+    pub(crate) fn proxy_command(&self) -> Option<ProxyCommand> {
+        self.proxy_command
     }
 
     pub(crate) fn blocking_time(&self) -> Blocking {

@@ -5,7 +5,7 @@ use crate::command::rule::Blocking;
 use crate::command::rule::Finder;
 
 /// An ejected node that misses it would bring its data back.
-const FLUSH: CommandRule = CommandRule::every_node(Gather::First);
+const FLUSH: CommandRule = CommandRule::every_node(Gather::First).administrative();
 
 pub(super) const ROWS: &[Row] = &[
     ("COPY", WRITE_TWO),
@@ -18,7 +18,7 @@ pub(super) const ROWS: &[Row] = &[
     ("EXPIRETIME", READ),
     ("FLUSHALL", FLUSH),
     ("FLUSHDB", FLUSH),
-    ("KEYS", CommandRule::all_nodes(Gather::Concat).read_only()),
+    ("KEYS", CommandRule::all_nodes(Gather::Concat).read_only().administrative()),
     // MIGRATE host port key|"" db timeout …
     (
         "MIGRATE",
@@ -45,7 +45,7 @@ pub(super) const ROWS: &[Row] = &[
     ("SORT", WRITE.found_by(Finder::Sort)),
     ("SORT_RO", READ.found_by(Finder::Sort)),
     // A node that misses it would go on with the other database.
-    ("SWAPDB", CommandRule::every_node(Gather::First)),
+    ("SWAPDB", CommandRule::every_node(Gather::First).administrative()),
     ("TOUCH", READ_ALL.split(Gather::Sum)),
     ("TTL", READ),
     ("TYPE", READ),

@@ -11,6 +11,8 @@
 //! The files of rows begin with `use super::*`: what stands here is their vocabulary.
 
 use super::key_spec::KeySpec;
+use super::proxied::ProxyCommand;
+use super::proxied::SubscriptionCommand;
 use super::rule::CommandRule;
 use super::rule::Exception;
 use super::rule::Gather;

@@ -4,38 +4,45 @@
 use super::*;
 
 /// An ejected node that misses it would return with the old setting.
-const CHANGE: CommandRule = CommandRule::every_node(Gather::First);
+const CHANGE: CommandRule = CommandRule::every_node(Gather::First).administrative();
 /// OK says that the data is saved: of an ejected node it would not be.
-const SAVE: CommandRule = CommandRule::every_node(Gather::First);
-const ALL: CommandRule = CommandRule::all_nodes(Gather::First);
-const LOG: CommandRule = CommandRule::all_nodes(Gather::Concat);
-const COUNT: CommandRule = CommandRule::all_nodes(Gather::Sum);
-const BY_NODE: CommandRule = CommandRule::all_nodes(Gather::ByNode);
+const SAVE: CommandRule = CommandRule::every_node(Gather::First).administrative();
+const ALL: CommandRule = CommandRule::all_nodes(Gather::First).administrative();
+const LOG: CommandRule = CommandRule::all_nodes(Gather::Concat).administrative();
+const COUNT: CommandRule = CommandRule::all_nodes(Gather::Sum).administrative();
+const BY_NODE: CommandRule = CommandRule::all_nodes(Gather::ByNode).administrative();
+/// What one node shows, all would.
+const SHOW: CommandRule = DESIGNATED.administrative();
+const DEBUG_KEY: CommandRule = WRITE_SECOND.administrative();
+const OTHERS: CommandRule = UNKNOWN.administrative();
 
 /// `ACL LOG RESET`, whose reply is no log.
 const LOG_RESET: &Exception = &Exception { word: "RESET", at: Some(2), rule: ALL };
 
-const ONE_NODE: CommandRule = CommandRule::refused("it is meant for one node; use on_node");
+const ONE_NODE: CommandRule =
+    CommandRule::refused("it is meant for one node; use on_node").administrative();
 const REPLICATION: CommandRule =
-    CommandRule::refused("it is how one node replicates another; use on_node");
+    CommandRule::refused("it is how one node replicates another; use on_node").administrative();
 const STREAM: CommandRule =
-    CommandRule::refused("it takes its connection over for good; use node_client").taking_over();
+    CommandRule::refused("it takes its connection over for good; use node_client")
+        .taking_over()
+        .administrative();
 const TRAP: CommandRule = CommandRule::refused("a node closes every connection that sends it");
 
 pub(super) const ROWS: &[Row] = &[
-    ("ACL", UNKNOWN),
+    ("ACL", OTHERS),
     ("ACL CAT", DESIGNATED),
     ("ACL DELUSER", CHANGE),
-    ("ACL DRYRUN", DESIGNATED),
+    ("ACL DRYRUN", SHOW),
     ("ACL GENPASS", DESIGNATED),
-    ("ACL GETUSER", DESIGNATED),
+    ("ACL GETUSER", SHOW),
     ("ACL HELP", DESIGNATED),
-    ("ACL LIST", DESIGNATED),
+    ("ACL LIST", SHOW),
     ("ACL LOAD", CHANGE),
     ("ACL LOG", LOG.except(LOG_RESET)),
     ("ACL SAVE", CHANGE),
     ("ACL SETUSER", CHANGE),
-    ("ACL USERS", DESIGNATED),
+    ("ACL USERS", SHOW),
     ("ACL WHOAMI", DESIGNATED),
     ("BGREWRITEAOF", ALL),
     ("BGSAVE", SAVE),
@@ -47,38 +54,38 @@ pub(super) const ROWS: &[Row] = &[
     ("COMMAND HELP", DESIGNATED),
     ("COMMAND INFO", DESIGNATED),
     ("COMMAND LIST", DESIGNATED),
-    ("COMMANDLOG", DESIGNATED),
+    ("COMMANDLOG", SHOW),
     ("COMMANDLOG GET", LOG),
     ("COMMANDLOG HELP", DESIGNATED),
     ("COMMANDLOG LEN", COUNT),
     ("COMMANDLOG RESET", ALL),
-    ("CONFIG", UNKNOWN),
-    ("CONFIG GET", DESIGNATED),
+    ("CONFIG", OTHERS),
+    ("CONFIG GET", SHOW),
     ("CONFIG HELP", DESIGNATED),
     ("CONFIG RESETSTAT", ALL),
     ("CONFIG REWRITE", CHANGE),
     ("CONFIG SET", CHANGE),
     ("DEBUG", ONE_NODE),
-    ("DEBUG DIGEST-VALUE", CommandRule::keys(KeySpec::range(2, -1, 1))),
+    ("DEBUG DIGEST-VALUE", CommandRule::keys(KeySpec::range(2, -1, 1)).administrative()),
     ("DEBUG HELP", DESIGNATED),
-    ("DEBUG HTSTATS-KEY", WRITE_SECOND),
-    ("DEBUG LISTPACK", WRITE_SECOND),
-    ("DEBUG OBJECT", WRITE_SECOND),
-    ("DEBUG QUICKLIST", WRITE_SECOND),
-    ("DEBUG SDSLEN", WRITE_SECOND),
-    ("DEBUG ZIPLIST", WRITE_SECOND),
+    ("DEBUG HTSTATS-KEY", DEBUG_KEY),
+    ("DEBUG LISTPACK", DEBUG_KEY),
+    ("DEBUG OBJECT", DEBUG_KEY),
+    ("DEBUG QUICKLIST", DEBUG_KEY),
+    ("DEBUG SDSLEN", DEBUG_KEY),
+    ("DEBUG ZIPLIST", DEBUG_KEY),
     ("FAILOVER", REPLICATION),
     ("HOST:", TRAP),
-    ("HOTKEYS", UNKNOWN),
+    ("HOTKEYS", OTHERS),
     ("HOTKEYS GET", BY_NODE),
     ("HOTKEYS HELP", DESIGNATED),
     ("HOTKEYS RESET", ALL),
     ("HOTKEYS START", ALL),
     ("HOTKEYS STOP", ALL),
-    ("INFO", BY_NODE),
+    ("INFO", CommandRule::all_nodes(Gather::ByNode).answered_by_proxy(ProxyCommand::Info)),
     // What is older than the oldest is saved on all.
     ("LASTSAVE", CommandRule::all_nodes(Gather::Min)),
-    ("LATENCY", DESIGNATED),
+    ("LATENCY", SHOW),
     ("LATENCY DOCTOR", BY_NODE),
     ("LATENCY GRAPH", BY_NODE),
     ("LATENCY HELP", DESIGNATED),
@@ -94,9 +101,9 @@ pub(super) const ROWS: &[Row] = &[
     ("MEMORY PURGE", ALL),
     ("MEMORY STATS", BY_NODE),
     ("MEMORY USAGE", READ_SECOND),
-    ("MODULE", UNKNOWN),
+    ("MODULE", OTHERS),
     ("MODULE HELP", DESIGNATED),
-    ("MODULE LIST", DESIGNATED),
+    ("MODULE LIST", SHOW),
     ("MODULE LOAD", CHANGE),
     ("MODULE LOADEX", CHANGE),
     ("MODULE UNLOAD", CHANGE),
@@ -110,7 +117,7 @@ pub(super) const ROWS: &[Row] = &[
     ("SENTINEL", CommandRule::refused("the nodes are no sentinels; connect to one directly")),
     ("SHUTDOWN", ONE_NODE),
     ("SLAVEOF", REPLICATION),
-    ("SLOWLOG", DESIGNATED),
+    ("SLOWLOG", SHOW),
     ("SLOWLOG GET", LOG),
     ("SLOWLOG HELP", DESIGNATED),
     ("SLOWLOG LEN", COUNT),

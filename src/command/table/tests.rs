@@ -125,6 +125,50 @@ fn what_blocks_on_the_server_is_known_to() {
     }
 }
 
+/// Flagged `admin` by a server, and yet for everybody here.
+const NOT_ADMINISTRATIVE: &[&str] = &[
+    // About the client's own connection.
+    "CLIENT NO-EVICT",
+];
+
+#[test]
+fn what_servers_keep_for_administrators_is_administrative() {
+    let mut count = 0;
+    for (record, rule) in recorded() {
+        let name = record["name"].as_str().unwrap();
+        // No subcommand of CLUSTER is for anybody here.
+        let is_exempt = NOT_ADMINISTRATIVE.contains(&name) || name.starts_with("CLUSTER ");
+        if has(&record, "flags", "admin") && !is_exempt {
+            assert!(rule.is_administrative(), "{name}");
+            count += 1;
+        }
+    }
+    assert!(count > 120, "{count}");
+}
+
+#[test]
+fn help_and_exceptions_are_for_whom_their_command_is() {
+    for (name, rule) in rows() {
+        assert!(!(name.ends_with(" HELP") && rule.is_administrative()), "{name}");
+        if let Some(exception) = rule.exception {
+            assert_eq!(exception.rule.is_administrative(), rule.is_administrative(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_proxy_knows_what_it_answers_itself() {
+    let table = CommandTable::new();
+    let command = |name| table.rule(name).unwrap().proxy_command();
+    assert_eq!(command("CLIENT ID"), Some(ProxyCommand::ClientId));
+    assert_eq!(command("CLIENT GETNAME"), Some(ProxyCommand::ClientName));
+    assert_eq!(command("CLIENT INFO"), Some(ProxyCommand::ClientInfo));
+    assert_eq!(command("INFO"), Some(ProxyCommand::Info));
+    let subscription = |command| Some(ProxyCommand::Subscription(command));
+    assert_eq!(command("PSUBSCRIBE"), subscription(SubscriptionCommand::SubscribePattern));
+    assert_eq!(command("GET"), None);
+}
+
 #[test]
 fn what_writes_without_a_key_misses_no_node() {
     let mut count = 0;

@@ -63,6 +63,9 @@ fn lists() -> BTreeMap<&'static str, String> {
             let is_container = rows.iter().any(|(other, _)| other.starts_with(&format!("{name} ")));
             let shown = if is_container { format!("{name} …") } else { name.to_string() };
             add(list_of(rule), group, &shown, *rule);
+            if rule.is_administrative() {
+                add("administrative", group, &shown, *rule);
+            }
             if rule.blocking_time() != Blocking::No {
                 add("blocking", group, &shown, *rule);
             }
