@@ -10,6 +10,10 @@
 //! Not here: where a key lives and what a command means; the core of the crate says so. Nothing is shared with the
 //! clients but that.
 
+mod core;
+mod driver;
+mod reply;
+mod settings;
 mod stats;
 
 use std::process::ExitCode;

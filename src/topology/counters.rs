@@ -184,6 +184,11 @@ impl Counters {
         self.ejections.fetch_add(1, Relaxed);
     }
 
+    #[cfg_attr(not(feature = "proxy"), allow(dead_code, reason = "the proxy counts the rest itself"))]
+    pub(crate) fn ejections(&self) -> u64 {
+        self.ejections.load(Relaxed)
+    }
+
     pub(super) fn metrics(&self, node: Node, state: NodeState) -> NodeMetrics {
         let running = self.running.lock();
         let sum = |counter: fn(&Tally) -> &AtomicU64| {

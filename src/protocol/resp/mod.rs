@@ -4,12 +4,20 @@
 //! input was cut, and [`request`] reads a command as slices of its bytes.
 
 mod encode;
+#[cfg(feature = "proxy")]
+mod frame;
 mod line;
 mod request;
 mod scanner;
 
 pub(crate) use encode::write_array_header;
 pub(crate) use encode::write_bulk_string;
+#[cfg(feature = "proxy")]
+pub(crate) use frame::Frame;
+#[cfg(feature = "proxy")]
+pub(crate) use frame::FrameError;
+#[cfg(feature = "proxy")]
+pub(crate) use frame::frame;
 pub(crate) use request::RequestError;
 pub(crate) use request::request;
 pub(crate) use scanner::Body;

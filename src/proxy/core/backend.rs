@@ -1,0 +1,204 @@
+//! Backends: the connections of this worker to the nodes.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::buffers::Outgoing;
+use crate::protocol::resp::Scanner;
+use crate::proxy::settings::Endpoint;
+use crate::topology::Member;
+
+/// A place for a connection to a node. It outlives the connections that are made in it.
+#[derive(Debug)]
+pub(super) struct Backend {
+    pub(super) pool: usize,
+    /// The node.
+    pub(super) member: Arc<Member<Endpoint>>,
+    /// Place of its counters.
+    pub(super) counters: usize,
+    pub(super) stage: Stage,
+    pub(super) is_resp3: bool,
+    /// The session that has it for itself, and its serial number.
+    pub(super) owner: Option<(usize, u32)>,
+    /// Whether its node is gone from the topology: it ends when it is answered.
+    pub(super) is_retired: bool,
+    pub(super) is_dirty: bool,
+    /// Whether the client whose reply is arriving does not take it.
+    pub(super) is_paused: bool,
+    /// Since when, in the worker's milliseconds.
+    pub(super) paused_at: u64,
+    pub(super) out: Outgoing,
+    /// Requests under way, in the order in which the node answers.
+    pub(super) queue: VecDeque<Pending>,
+    /// What has arrived of a reply that is not complete.
+    pub(super) rest: Vec<u8>,
+    pub(super) scanner: Scan,
+    /// A large reply that goes to the client as it comes.
+    pub(super) stream: Option<Stream>,
+    /// The epoch of the node's health when the connection was opened.
+    pub(super) epoch: u64,
+    /// When the last failure was counted; what was asked before is no other failure.
+    pub(super) failed_at: u64,
+    /// When something last arrived.
+    pub(super) heard_at: u64,
+    /// Failures to connect in a row.
+    pub(super) failures: u32,
+    /// What to say until then, in the worker's milliseconds.
+    pub(super) refused_until: u64,
+    pub(super) refusal: Vec<u8>,
+    /// Sessions that wait until it has sent more.
+    pub(super) waiting: Vec<(usize, u32)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    Closed,
+    /// Connecting, and being looked up before.
+    Opening,
+    /// So many replies to the greeting are missing; nothing else is sent before.
+    Greeting(u8),
+    Ready,
+}
+
+/// How the end of a reply is found.
+#[derive(Debug)]
+pub(super) enum Scan {
+    Redis(Scanner),
+    Memcache(Box<super::memcache::ReplyEnd>),
+}
+
+/// A request that a node has not answered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pending {
+    /// The session, its serial number, and the number of its ticket.
+    pub(super) session: u32,
+    pub(super) serial: u32,
+    pub(super) ticket: u32,
+    pub(super) purpose: Purpose,
+    /// In the worker's microseconds.
+    pub(super) at: u64,
+    /// Of the request.
+    pub(super) bytes: u32,
+    /// What memcached was asked.
+    pub(super) asked: super::memcache::Asked,
+}
+
+/// What a reply is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// It is the reply to the ticket.
+    Whole,
+    /// It is this part of it.
+    Part(u16),
+    /// It is thrown away: nobody waits for it, or nobody does any more.
+    Nothing,
+    /// Of the greeting.
+    Greeting,
+    /// Of a probe.
+    Probe,
+    /// Of a `SCAN`, whose cursor is the node's: this node.
+    Cursor(u16),
+    /// It ends what the session has the connection for.
+    Release,
+    /// A confirmation of a subscription, and whatever comes unasked.
+    Subscription,
+}
+
+/// A large reply on its way to the client.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stream {
+    /// Bytes that have not arrived.
+    pub(super) left: usize,
+    /// What it must end with.
+    pub(super) tail: &'static [u8],
+    /// Of the whole.
+    pub(super) length: usize,
+}
+
+impl Scan {
+    /// Begins with the next reply.
+    pub(super) fn reset(&mut self) {
+        match self {
+            Self::Redis(scanner) => *scanner = Scanner::default(),
+            Self::Memcache(scanner) => **scanner = super::memcache::ReplyEnd::default(),
+        }
+    }
+}
+
+impl Pending {
+    /// The reply that nobody waits for.
+    pub(super) fn of_nobody(purpose: Purpose, at: u64) -> Self {
+        Self {
+            session: u32::MAX,
+            serial: 0,
+            ticket: 0,
+            purpose,
+            at,
+            bytes: 0,
+            asked: super::memcache::Asked::Line,
+        }
+    }
+}
+
+impl Backend {
+    pub(super) fn new(
+        pool: usize,
+        member: Arc<Member<Endpoint>>,
+        counters: usize,
+        is_resp3: bool,
+        scanner: Scan,
+    ) -> Self {
+        Self {
+            pool,
+            member,
+            counters,
+            stage: Stage::Closed,
+            is_resp3,
+            owner: None,
+            is_retired: false,
+            is_dirty: false,
+            is_paused: false,
+            paused_at: 0,
+            out: Outgoing::default(),
+            queue: VecDeque::new(),
+            rest: Vec::new(),
+            scanner,
+            stream: None,
+            epoch: 0,
+            failed_at: 0,
+            heard_at: 0,
+            failures: 0,
+            refused_until: 0,
+            refusal: Vec::new(),
+            waiting: Vec::new(),
+        }
+    }
+
+    /// Whether requests may be sent now, not only queued.
+    pub(super) fn is_ready(&self) -> bool {
+        self.stage == Stage::Ready
+    }
+
+    /// When the oldest request must be answered.
+    pub(super) fn deadline(&self, timeout: Duration) -> Option<u64> {
+        let oldest = self.queue.iter().find(|pending| pending.is_awaited())?;
+        Some(oldest.at + timeout.as_micros() as u64)
+    }
+
+    /// How long to refuse requests after so many failures to connect in a row: the first is tried again at
+    /// once, later ones after up to a second.
+    pub(super) fn back_off(&self) -> u64 {
+        match self.failures {
+            0 | 1 => 0,
+            failures => (25 << failures.min(6)).min(1000),
+        }
+    }
+}
+
+impl Pending {
+    /// Whether somebody waits for the reply.
+    pub(super) fn is_awaited(&self) -> bool {
+        !matches!(self.purpose, Purpose::Nothing | Purpose::Subscription)
+    }
+}

@@ -1,0 +1,131 @@
+//! Buffers that are used again, so that a connection at rest has none.
+
+/// Buffers of one worker that nobody uses at the moment.
+#[derive(Debug, Default)]
+pub(super) struct Buffers {
+    free: Vec<Vec<u8>>,
+    /// Capacity of all that are free.
+    bytes: usize,
+}
+
+/// A larger buffer goes back to the system.
+const LARGEST: usize = 64 << 10;
+/// So do those beyond this sum.
+const MOST: usize = 4 << 20;
+
+impl Buffers {
+    /// An empty buffer.
+    #[inline]
+    pub(super) fn take(&mut self) -> Vec<u8> {
+        let buffer = self.free.pop().unwrap_or_default();
+        self.bytes -= buffer.capacity();
+        buffer
+    }
+
+    #[inline]
+    pub(super) fn give(&mut self, mut buffer: Vec<u8>) {
+        let capacity = buffer.capacity();
+        if capacity > 0 && capacity <= LARGEST && self.bytes + capacity <= MOST {
+            buffer.clear();
+            self.bytes += capacity;
+            self.free.push(buffer);
+        }
+    }
+
+    /// Gives everything back to the system: a burst is over.
+    pub(super) fn release(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// Bytes on their way out: what is in front has been sent.
+#[derive(Debug, Default)]
+pub(super) struct Outgoing {
+    bytes: Vec<u8>,
+    sent: usize,
+}
+
+impl Outgoing {
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len() - self.sent
+    }
+
+    #[inline]
+    pub(super) fn unsent(&self) -> &[u8] {
+        &self.bytes[self.sent..]
+    }
+
+    /// Where to append.
+    #[inline]
+    pub(super) fn tail(&mut self, buffers: &mut Buffers) -> &mut Vec<u8> {
+        if self.bytes.capacity() == 0 {
+            self.bytes = buffers.take();
+        }
+        &mut self.bytes
+    }
+
+    /// Takes note of what was sent, and gives the buffer back when nothing is left.
+    #[inline]
+    pub(super) fn advance(&mut self, count: usize, buffers: &mut Buffers) {
+        self.sent += count;
+        if self.sent == self.bytes.len() {
+            self.clear(buffers);
+        } else if self.sent > 1 << 20 && self.sent > self.bytes.len() / 2 {
+            // What was sent of a long backlog need not be kept until the end of it.
+            self.bytes.drain(..self.sent);
+            self.bytes.shrink_to(self.bytes.len() * 2);
+            self.sent = 0;
+        }
+    }
+
+    pub(super) fn clear(&mut self, buffers: &mut Buffers) {
+        buffers.give(std::mem::take(&mut self.bytes));
+        self.sent = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_sent_is_gone_and_the_rest_stays_in_order() {
+        let mut buffers = Buffers::default();
+        let mut out = Outgoing::default();
+        out.tail(&mut buffers).extend_from_slice(b"abcdef");
+        out.advance(2, &mut buffers);
+        out.tail(&mut buffers).extend_from_slice(b"gh");
+        assert_eq!((out.unsent(), out.len()), (&b"cdefgh"[..], 6));
+        out.advance(6, &mut buffers);
+        assert!(out.is_empty());
+        assert_eq!(buffers.take().capacity() > 0, true, "the buffer was given back");
+    }
+
+    #[test]
+    fn a_long_backlog_is_cut_as_it_is_sent() {
+        let mut buffers = Buffers::default();
+        let mut out = Outgoing::default();
+        let bytes: Vec<u8> = (0..3 << 20).map(|number: u32| number as u8).collect();
+        out.tail(&mut buffers).extend_from_slice(&bytes);
+        out.advance(2 << 20, &mut buffers);
+        assert_eq!(out.unsent(), &bytes[2 << 20..]);
+        assert!(out.bytes.capacity() <= 2 << 20);
+    }
+
+    #[test]
+    fn large_buffers_and_too_many_go_back_to_the_system() {
+        let mut buffers = Buffers::default();
+        buffers.give(Vec::with_capacity(LARGEST + 1));
+        assert_eq!(buffers.bytes, 0);
+        for _ in 0..1000 {
+            buffers.give(Vec::with_capacity(LARGEST));
+        }
+        assert_eq!(buffers.bytes, MOST);
+    }
+}

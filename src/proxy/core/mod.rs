@@ -1,0 +1,290 @@
+//! The engine without its sockets: clients' bytes in, nodes' bytes out, and back.
+//!
+//! ```text
+//!   client ──bytes──► Session ──request──► plan ──► Backend ──bytes──► node
+//!          ◄─bytes───   ▲ tickets,                    │ pendings,
+//!                       │ in the client's order       │ in the node's order
+//!                       └──────────── reply ──────────┘
+//! ```
+//!
+//! A [`Core`] is one worker's. It is told what has arrived and what time it is, and tells a [`Sockets`] what to
+//! send, to open and to close; it has no socket and no clock, so that whole sessions are tested in memory.
+//!
+//! What makes it fast: a request is parsed where it was read, and its bytes go to the node's buffer as they are; one
+//! write a connection at the end of a turn; no allocation and no look at the clock for a request of one node; a
+//! large value goes from the read buffer to the socket of the other side.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use slab::Slab;
+
+use super::settings::Endpoint;
+use super::settings::PoolSettings;
+use crate::command::CommandTable;
+use crate::topology::Member;
+
+mod answers;
+mod backend;
+mod backends;
+mod buffers;
+mod memcache;
+mod pool;
+mod probes;
+mod redis;
+mod report;
+mod session;
+mod sessions;
+mod ticket;
+mod timers;
+mod topology;
+
+use backend::Backend;
+pub(super) use backends::Closed;
+use buffers::Buffers;
+use pool::NodeCounters;
+use pool::Pool;
+use session::Session;
+
+/// One end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Link {
+    Session(usize),
+    Backend(usize),
+}
+
+/// What the core needs of a worker's sockets.
+pub(super) trait Sockets {
+    /// Begins to connect a backend. [`Core::backend_opened`] or [`Core::backend_closed`] follows, not before this
+    /// has returned.
+    fn open(&mut self, backend: usize, member: &Arc<Member<Endpoint>>) -> io::Result<()>;
+
+    /// Sends what the socket takes at the moment, which may be nothing.
+    fn send(&mut self, link: Link, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Closes it; nothing is heard of it any more.
+    fn close(&mut self, link: Link);
+
+    /// Reads again what was not read while [`Core::wants_input`] said no.
+    fn resume(&mut self, link: Link);
+}
+
+/// Something to tell those who run the proxy.
+#[derive(Clone, Debug)]
+pub(super) struct Note {
+    /// nutcracker's level: 4 is a warning, 5 a notice, 6 information.
+    pub(super) level: u8,
+    pub(super) text: String,
+}
+
+/// The engine of one worker.
+#[derive(Debug)]
+pub(super) struct Core {
+    table: CommandTable,
+    pools: Slab<Pool>,
+    sessions: Slab<Session>,
+    backends: Slab<Backend>,
+    /// Of the nodes of all pools.
+    counters: Slab<NodeCounters>,
+    buffers: Buffers,
+    origin: Instant,
+    now: Instant,
+    /// Microseconds since the origin.
+    micros: u64,
+    /// The origin, in microseconds since 1970.
+    wall_origin: u64,
+    /// What has something to send at the end of the turn.
+    dirty: Vec<Link>,
+    /// Sessions that may go on with requests they have sent, and their serial numbers.
+    woken: Vec<(usize, u32)>,
+    next_serial: u32,
+    /// Room for the arguments of a request.
+    args: Vec<&'static [u8]>,
+    /// When the next deadline may pass, in microseconds.
+    next_deadline: u64,
+    /// When to look next for what is done now and then, in microseconds.
+    next_chores: u64,
+    notes: Vec<Note>,
+    /// Pools whose keys have moved.
+    moved: Vec<usize>,
+    total_connections: u64,
+    is_draining: bool,
+    /// Which worker this is, for the numbers of clients.
+    worker: u32,
+}
+
+/// How often chores are done: probes, idle clients, clients that do not read.
+const CHORES: Duration = Duration::from_millis(50);
+
+impl Core {
+    /// `wall` is the time of day at `now`, in microseconds since 1970.
+    pub(super) fn new(worker: u32, now: Instant, wall: u64) -> Self {
+        Self {
+            table: CommandTable::new(),
+            pools: Slab::new(),
+            sessions: Slab::new(),
+            backends: Slab::new(),
+            counters: Slab::new(),
+            buffers: Buffers::default(),
+            origin: now,
+            now,
+            micros: 0,
+            wall_origin: wall,
+            dirty: Vec::new(),
+            woken: Vec::new(),
+            next_serial: 0,
+            args: Vec::new(),
+            next_deadline: u64::MAX,
+            next_chores: 0,
+            notes: Vec::new(),
+            moved: Vec::new(),
+            total_connections: 0,
+            is_draining: false,
+            worker,
+        }
+    }
+
+    /// A turn begins: the time is `now` until the next one.
+    pub(super) fn begin_turn(&mut self, now: Instant) {
+        self.now = now;
+        self.micros = now.saturating_duration_since(self.origin).as_micros() as u64;
+        self.refresh_pools();
+    }
+
+    /// The turn ends: what was answered and asked in it is sent.
+    pub(super) fn end_turn(&mut self, sockets: &mut impl Sockets) {
+        if self.micros >= self.next_deadline {
+            self.expire(sockets);
+        }
+        if self.micros >= self.next_chores {
+            self.do_chores(sockets);
+            self.next_chores = self.micros + CHORES.as_micros() as u64;
+        }
+        for pool in std::mem::take(&mut self.moved) {
+            if self.pools.contains(pool) {
+                self.end_misplaced(sockets, pool);
+            }
+        }
+        // Sending may wake sessions, and what they ask is to be sent.
+        loop {
+            self.go_on(sockets);
+            if self.dirty.is_empty() {
+                break;
+            }
+            self.flush(sockets);
+        }
+    }
+
+    /// How long nothing has to be done if nothing arrives.
+    pub(super) fn patience(&self, now: Instant) -> Duration {
+        let elapsed = now.saturating_duration_since(self.origin).as_micros() as u64;
+        let next = if self.has_chores() {
+            self.next_deadline.min(self.next_chores)
+        } else {
+            self.next_deadline
+        };
+        Duration::from_micros(next.saturating_sub(elapsed)).min(Duration::from_secs(1))
+    }
+
+    /// Takes what there is to tell.
+    pub(super) fn take_notes(&mut self) -> Vec<Note> {
+        std::mem::take(&mut self.notes)
+    }
+
+    /// Whether the link should be read. One that should not is resumed later.
+    pub(super) fn wants_input(&self, link: Link) -> bool {
+        match link {
+            Link::Session(key) => {
+                self.sessions
+                    .get(key)
+                    .is_some_and(|session| !session.is_stalled && !session.is_draining)
+            }
+            Link::Backend(key) => {
+                self.backends.get(key).is_some_and(|backend| !backend.is_paused)
+            }
+        }
+    }
+
+    /// Whether every client is gone.
+    pub(super) fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
+
+    fn millis(&self) -> u64 {
+        self.micros / 1000
+    }
+
+    fn note(&mut self, level: u8, text: impl Into<String>) {
+        self.notes.push(Note { level, text: text.into() });
+    }
+
+    #[inline]
+    fn mark_dirty(&mut self, link: Link) {
+        let is_dirty = match link {
+            Link::Session(key) => &mut self.sessions[key].is_dirty,
+            Link::Backend(key) => &mut self.backends[key].is_dirty,
+        };
+        if !*is_dirty {
+            *is_dirty = true;
+            self.dirty.push(link);
+        }
+    }
+
+    /// Sends what there is to send, once a connection.
+    fn flush(&mut self, sockets: &mut impl Sockets) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for link in dirty.drain(..) {
+            match link {
+                Link::Session(key) if self.sessions.contains(key) => {
+                    self.sessions[key].is_dirty = false;
+                    self.flush_session(sockets, key);
+                }
+                Link::Backend(key) if self.backends.contains(key) => {
+                    self.backends[key].is_dirty = false;
+                    self.flush_backend(sockets, key);
+                }
+                // It was closed in this turn.
+                _ => {}
+            }
+        }
+        if self.dirty.is_empty() {
+            self.dirty = dirty;
+        }
+    }
+
+    /// The socket takes bytes again.
+    pub(super) fn writable(&mut self, sockets: &mut impl Sockets, link: Link) {
+        match link {
+            Link::Session(key) => {
+                if self.sessions.get(key).is_some_and(|session| !session.out.is_empty()) {
+                    self.flush_session(sockets, key);
+                }
+            }
+            Link::Backend(key) => {
+                if self.backends.get(key).is_some_and(|backend| !backend.out.is_empty()) {
+                    self.flush_backend(sockets, key);
+                }
+            }
+        }
+    }
+
+    /// Requests that had to wait.
+    fn go_on(&mut self, sockets: &mut impl Sockets) {
+        // Not more than once a session: what it sends may not keep others waiting for ever.
+        let woken = std::mem::take(&mut self.woken);
+        for (key, serial) in woken {
+            if self.sessions.get(key).is_some_and(|session| session.serial == serial) {
+                self.resume_session(sockets, key);
+            }
+        }
+    }
+}
+
+/// Empties a vector of references, to be filled with others.
+fn recycle<'a>(mut args: Vec<&[u8]>) -> Vec<&'a [u8]> {
+    args.clear();
+    // The standard library collects in place, so that the room stays.
+    args.into_iter().map(|_| -> &'a [u8] { &[] }).collect()
+}

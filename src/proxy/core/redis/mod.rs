@@ -1,0 +1,315 @@
+//! Requests of Redis clients.
+//!
+//! What a command means, where its keys are and how it fans out stands in its row of the command table; here is what
+//! only a proxy does with it.
+
+use super::Core;
+use super::Sockets;
+use super::sessions::Taken;
+use crate::command::Blocking;
+use crate::command::CommandRule;
+use crate::command::Found;
+use crate::command::LocalReply;
+use crate::command::ProxyCommand;
+use crate::command::SessionCommand;
+use crate::command::Special;
+use crate::command::Waiting;
+use crate::plan::Plan;
+use crate::plan::scatter;
+use crate::protocol::resp::Frame;
+use crate::protocol::resp::Scanner;
+use crate::protocol::resp::frame;
+use crate::protocol::resp::split_inline;
+use crate::protocol::resp::write_array_header;
+use crate::protocol::resp::write_bulk_string;
+
+mod forward;
+mod frames;
+mod gather;
+mod hello;
+mod local;
+mod mode;
+mod scan;
+mod subscriptions;
+mod transaction;
+
+pub(super) use gather::broken_fragment;
+pub(super) use gather::broken_reply;
+pub(super) use gather::gather;
+pub(super) use mode::Mode;
+
+/// A request that is not complete and longer than this is not read from its beginning again.
+const SCANNED: usize = 64 << 10;
+
+/// What became of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Done,
+    /// It has to wait until earlier ones are answered.
+    Stalled,
+}
+
+/// A command, as it was found.
+#[derive(Clone, Copy)]
+struct Command<'a> {
+    args: &'a [&'a [u8]],
+    /// Its bytes.
+    raw: &'a [u8],
+    rule: &'a CommandRule,
+    /// Place of its counters.
+    index: u16,
+}
+
+impl Command<'_> {
+    /// Its name for messages: in lower case, with the subcommand if that is part of it.
+    fn name(&self) -> String {
+        self.args[0].to_ascii_lowercase().escape_ascii().to_string()
+    }
+}
+
+impl Core {
+    /// Takes the request at the start of `bytes`.
+    #[inline]
+    pub(super) fn take_redis_request<'b>(
+        &mut self,
+        sockets: &mut impl Sockets,
+        key: usize,
+        bytes: &'b [u8],
+        args: &mut Vec<&'b [u8]>,
+    ) -> Taken {
+        if self.sessions[key].scanner.is_some() && !self.is_scanned(key, bytes) {
+            return Taken::Needs(bytes.len() + 1);
+        }
+        args.clear();
+        match frame(bytes, args) {
+            Ok(Frame::Command(length)) if args.is_empty() => Taken::Bytes(length),
+            Ok(Frame::Command(length)) => {
+                match self.redis_command(sockets, key, args, &bytes[..length]) {
+                    Step::Done => Taken::Bytes(length),
+                    Step::Stalled => Taken::Stalled,
+                }
+            }
+            Ok(Frame::Inline(length)) => self.take_inline(sockets, key, &bytes[..length]),
+            Ok(Frame::Needs(needed)) => {
+                if bytes.len() > SCANNED && needed == bytes.len() + 1 {
+                    self.sessions[key].scanner = Some(Box::new(Scanner::default()));
+                }
+                Taken::Needs(needed)
+            }
+            Err(error) => self.close_broken(key, &error.to_string()),
+        }
+    }
+
+    /// Whether the end of a long request has come.
+    fn is_scanned(&mut self, key: usize, bytes: &[u8]) -> bool {
+        let session = &mut self.sessions[key];
+        let Some(scanner) = &mut session.scanner else {
+            return true;
+        };
+        // What is broken in it, the frame will say.
+        if matches!(scanner.scan(bytes), Ok(None)) {
+            return false;
+        }
+        session.scanner = None;
+        true
+    }
+
+    /// A line that somebody typed.
+    fn take_inline(&mut self, sockets: &mut impl Sockets, key: usize, line: &[u8]) -> Taken {
+        let text = line.strip_suffix(b"\n").unwrap_or(line);
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        let words = match split_inline(text) {
+            Ok(words) => words,
+            Err(error) => return self.close_broken(key, &format!("Protocol error: {error}")),
+        };
+        if words.is_empty() {
+            return Taken::Bytes(line.len());
+        }
+        let mut raw = Vec::new();
+        write_array_header(&mut raw, words.len());
+        words.iter().for_each(|word| write_bulk_string(&mut raw, word));
+        let args: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+        match self.redis_command(sockets, key, &args, &raw) {
+            Step::Done => Taken::Bytes(line.len()),
+            Step::Stalled => Taken::Stalled,
+        }
+    }
+
+    /// What the client sends is no request any more: it is told so, behind what it is owed.
+    fn close_broken(&mut self, key: usize, text: &str) -> Taken {
+        let unknown = (self.table.index_count() - 1) as u16;
+        let error = [b"-ERR ", text.as_bytes(), b"\r\n"].concat();
+        self.close_with(key, unknown, &error, true);
+        Taken::Closed
+    }
+
+    /// Carries out one command.
+    #[inline]
+    fn redis_command(
+        &mut self,
+        sockets: &mut impl Sockets,
+        key: usize,
+        args: &[&[u8]],
+        raw: &[u8],
+    ) -> Step {
+        let (found, index) = self.table.find_indexed(args[0], || args.get(1).copied());
+        let Found::Rule(rule) = found else {
+            return Step::Done;
+        };
+        // A copy: the table is ours, and we are about to change.
+        let rule = *rule;
+        let session = &self.sessions[key];
+        if session.mode.is_none()
+            && session.is_authenticated
+            && !rule.is_administrative()
+            && rule.blocking_time() == Blocking::No
+            && let Some(place) = rule.only_key()
+            && let Some(name) = args.get(place)
+        {
+            // The short way of nearly every request.
+            let router = self.pools[session.pool].snapshot.router();
+            if let Ok(node) = router.route(name) {
+                return self.forward(sockets, key, node, raw, index as u16);
+            }
+        }
+        let rule = *rule.for_arguments(args);
+        let command = Command { args, raw, rule: &rule, index: index as u16 };
+        self.redis_command_slowly(sockets, key, command)
+    }
+
+    fn redis_command_slowly(
+        &mut self,
+        sockets: &mut impl Sockets,
+        key: usize,
+        command: Command<'_>,
+    ) -> Step {
+        let rule = command.rule;
+        if !self.sessions[key].is_authenticated && !may_come_first(rule) {
+            return self.say(key, command, "NOAUTH Authentication required");
+        }
+        if rule.is_administrative() && !self.pools[self.sessions[key].pool].settings.admin_commands
+        {
+            let text = format!(
+                "ERR '{}' is an administrative command, which this pool does not allow (admin_commands)",
+                command.name()
+            );
+            return self.refuse(key, command, &text);
+        }
+        if let Some(ProxyCommand::Subscription(subscription)) = rule.proxy_command() {
+            return self.subscription(sockets, key, command, subscription);
+        }
+        match self.sessions[key].mode.as_deref() {
+            Some(Mode::Transaction(_)) => self.in_transaction(sockets, key, command),
+            Some(Mode::Subscribed(_)) => self.while_subscribed(sockets, key, command),
+            // Nothing is taken while it waits.
+            Some(Mode::Waiting { .. }) => Step::Stalled,
+            None => self.plainly(sockets, key, command),
+        }
+    }
+
+    /// A command outside of transactions and subscriptions.
+    fn plainly(&mut self, sockets: &mut impl Sockets, key: usize, command: Command<'_>) -> Step {
+        if let Some(local) = command.rule.proxy_command() {
+            return self.proxy_command(key, command, local);
+        }
+        let pool = self.sessions[key].pool;
+        match scatter(command.args, command.rule, self.pools[pool].snapshot.router()) {
+            Err(error) => self.say(key, command, &refusal(&error)),
+            Ok(Plan::One(node)) if command.rule.blocking_time() != Blocking::No => {
+                match command.rule.waiting(command.args) {
+                    Waiting::None => self.forward(sockets, key, node, command.raw, command.index),
+                    waiting => self.block(sockets, key, node, command, waiting),
+                }
+            }
+            Ok(Plan::One(node)) => self.forward(sockets, key, node, command.raw, command.index),
+            Ok(Plan::Split(split)) => self.split(sockets, key, command, split),
+            Ok(Plan::All(_)) if command.rule.blocking_time() != Blocking::No => {
+                let text = format!(
+                    "ERR unsupported by the proxy: '{}': clients share connections, and it would hold them up",
+                    command.name()
+                );
+                self.say(key, command, &text)
+            }
+            Ok(Plan::All(how)) => self.ask_all(sockets, key, command, Some(how)),
+            Ok(Plan::UntilFound) => self.ask_all(sockets, key, command, None),
+            Ok(Plan::Special(special)) => self.special(sockets, key, command, special),
+        }
+    }
+
+    fn special(
+        &mut self,
+        sockets: &mut impl Sockets,
+        key: usize,
+        command: Command<'_>,
+        special: Special,
+    ) -> Step {
+        match special {
+            Special::Local(local) => self.local(key, command, local),
+            Special::Session(session) => self.session_command(sockets, key, command, session),
+            Special::Transaction(transaction) => {
+                self.transaction(sockets, key, command, transaction)
+            }
+            Special::Scan => self.scan(sockets, key, command),
+            Special::Refused(reason) => {
+                // What follows is advice for users of the library.
+                let reason = reason.split(';').next().unwrap_or_default();
+                let text = format!("ERR unsupported by the proxy: '{}': {reason}", command.name());
+                self.say(key, command, &text)
+            }
+        }
+    }
+
+    /// Answers with an error.
+    fn say(&mut self, key: usize, command: Command<'_>, text: &str) -> Step {
+        let reply = error_line(text);
+        self.answer_now(key, command.index, &reply);
+        Step::Done
+    }
+
+    /// Answers with an error, after which a transaction is not carried out.
+    fn refuse(&mut self, key: usize, command: Command<'_>, text: &str) -> Step {
+        if let Some(Mode::Transaction(transaction)) = self.sessions[key].mode.as_deref_mut() {
+            transaction.spoil();
+        }
+        self.say(key, command, text)
+    }
+
+    fn reply(&mut self, key: usize, command: Command<'_>, reply: &[u8]) -> Step {
+        self.answer_now(key, command.index, reply);
+        Step::Done
+    }
+
+    /// Redis's text for too few arguments or too many.
+    fn wrong_arity(&mut self, key: usize, command: Command<'_>) -> Step {
+        let text = format!("ERR wrong number of arguments for '{}' command", command.name());
+        self.say(key, command, &text)
+    }
+}
+
+/// Whether a command may come before the password.
+fn may_come_first(rule: &CommandRule) -> bool {
+    matches!(
+        rule.fan_out(),
+        crate::command::FanOut::Special(
+            Special::Session(SessionCommand::Auth | SessionCommand::Hello | SessionCommand::Reset)
+                | Special::Local(LocalReply::Quit)
+        )
+    )
+}
+
+/// An error line; what would end it is taken out.
+fn error_line(text: &str) -> Vec<u8> {
+    let clean = text.bytes().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte });
+    std::iter::once(b'-').chain(clean).chain(*b"\r\n").collect()
+}
+
+/// Why nothing was sent, in words for a client.
+fn refusal(error: &crate::error::ShardError) -> String {
+    use crate::error::ShardErrorKind::Ejected;
+    use crate::error::ShardErrorKind::NoLiveNode;
+    match (error.kind(), error.node()) {
+        (NoLiveNode, _) => "ERR Connection refused".into(),
+        (Ejected, Some(node)) => format!("ERR Connection refused: node '{node}' is ejected"),
+        _ => format!("ERR {}", error.message()),
+    }
+}

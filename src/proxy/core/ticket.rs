@@ -1,0 +1,86 @@
+//! Tickets: a client's requests that are not answered yet, in the order of the client.
+
+use super::memcache::KeyList;
+use crate::command::Gather;
+use crate::node::NodeId;
+use crate::plan::Split;
+
+/// A request of a client that is not answered yet.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    pub(super) state: State,
+    /// Place of the command in the counters of the pool.
+    pub(super) command: u16,
+    /// When it arrived: the worker's microseconds, which wrap around.
+    pub(super) at: u32,
+}
+
+/// What has come of a request.
+#[derive(Debug)]
+pub(super) enum State {
+    /// One node was asked and has not answered.
+    Waiting,
+    /// Several were, and some have not.
+    Gathering(Box<Gathering>),
+    /// Its reply waits for the replies of earlier requests: here, in the session's stash …
+    Stashed { start: u32, length: u32 },
+    /// … or, being large, by itself.
+    Held(Box<Vec<u8>>),
+}
+
+/// A request that several nodes answer.
+#[derive(Debug)]
+pub(super) struct Gathering {
+    pub(super) how: How,
+    /// Parts that have not been answered.
+    pub(super) left: usize,
+    pub(super) parts: Vec<Fragment>,
+}
+
+/// The part of one node.
+#[derive(Debug)]
+pub(super) struct Fragment {
+    pub(super) node: NodeId,
+    pub(super) reply: Option<Result<Vec<u8>, Vec<u8>>>,
+}
+
+/// How the parts become one reply.
+#[derive(Debug)]
+pub(super) enum How {
+    /// Each key its own element, or a sum, or one for all.
+    Split(Split),
+    /// What all nodes answered to the same.
+    All(Gather),
+    /// The first that is not nil.
+    Found,
+    /// Blocks of values of a memcached, and one end.
+    Values {
+        /// The keys of each part, in the order they were asked for.
+        keys: Vec<KeyList>,
+        /// The part of each key of the request.
+        owners: Vec<u16>,
+    },
+    /// What all memcacheds say, or what one says is wrong.
+    Lines,
+    /// The figures of all memcacheds.
+    Stats,
+}
+
+impl Gathering {
+    pub(super) fn new(how: How, nodes: impl Iterator<Item = NodeId>) -> Self {
+        let parts: Vec<_> = nodes.map(|node| Fragment { node, reply: None }).collect();
+        Self { how, left: parts.len(), parts }
+    }
+
+    /// Takes the reply to a part: `Err` is an error of ours, as it is sent to the client. Says whether it was the
+    /// last one.
+    pub(super) fn take(&mut self, part: usize, reply: Result<Vec<u8>, Vec<u8>>) -> bool {
+        if let Some(fragment) = self.parts.get_mut(part)
+            && fragment.reply.is_none()
+        {
+            fragment.reply = Some(reply);
+            self.left -= 1;
+        }
+        self.left == 0
+    }
+}

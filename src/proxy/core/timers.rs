@@ -1,0 +1,170 @@
+//! What happens because time has passed.
+
+use super::Core;
+use super::Sockets;
+use super::backend::Purpose;
+use super::backend::Stage;
+use super::backends::Closed;
+use super::sessions::Ending;
+use crate::health::Incident;
+
+/// A client that does not read, and for whose sake others wait, is closed after so long.
+const PATIENCE_WITH_CLIENTS: u64 = 1000;
+/// A connection whose oldest request has waited for so many timeouts without a byte from the node is given up.
+const TIMEOUTS: u64 = 3;
+/// So is one on which so many requests were given up.
+const ABANDONED: usize = 4096;
+
+impl Core {
+    /// Answers the requests whose time is over. Others on the same connection are not failed for their sake: the
+    /// late reply is thrown away when it comes.
+    pub(super) fn expire(&mut self, sockets: &mut impl Sockets) {
+        let mut next = u64::MAX;
+        let keys: Vec<usize> = self.backends.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            self.expire_backend(sockets, key);
+            let Some(backend) = self.backends.get(key) else {
+                continue;
+            };
+            if let Some(timeout) = self.timeout_of(key)
+                && let Some(deadline) = backend.deadline(timeout)
+            {
+                next = next.min(deadline);
+            }
+        }
+        self.next_deadline = next;
+    }
+
+    /// How long a request of the backend may take: a probe always has an end.
+    fn timeout_of(&self, key: usize) -> Option<std::time::Duration> {
+        let backend = &self.backends[key];
+        let is_probe = backend.queue.iter().any(|pending| pending.purpose == Purpose::Probe);
+        let timeout = self.pools[backend.pool].settings.timeout;
+        if is_probe { Some(timeout.unwrap_or(super::probes::PROBE_LIMIT)) } else { timeout }
+    }
+
+    fn expire_backend(&mut self, sockets: &mut impl Sockets, key: usize) {
+        let Some(timeout) = self.timeout_of(key) else {
+            return;
+        };
+        let timeout = timeout.as_micros() as u64;
+        let (mut expired, mut is_failure) = (Vec::new(), false);
+        let now = self.micros;
+        let backend = &mut self.backends[key];
+        for pending in &mut backend.queue {
+            if pending.at.saturating_add(timeout) > now {
+                break;
+            }
+            if pending.is_awaited() {
+                expired.push(*pending);
+                pending.purpose = Purpose::Nothing;
+                // What was asked before the last failure was counted is the same failure; and the node is not to
+                // blame where a client does not take what it sends.
+                is_failure |= pending.at >= backend.failed_at && !backend.is_paused;
+            }
+        }
+        if expired.is_empty() {
+            return;
+        }
+        if is_failure {
+            backend.failed_at = now;
+        }
+        let is_lost = backend.owner.is_some() || backend.stage != Stage::Ready;
+        let is_given_up = is_lost || self.is_silent(key, timeout);
+        self.counters[self.backends[key].counters].server_timedout += expired.len() as u64;
+        let had_probe = expired.iter().any(|pending| pending.purpose == Purpose::Probe);
+        if is_failure && !had_probe {
+            self.observe(key, Incident::Io);
+        }
+        for pending in expired {
+            match pending.purpose {
+                Purpose::Probe => self.end_probe(sockets, key, false),
+                Purpose::Greeting => {}
+                _ => self.fail(sockets, pending, b"Connection timed out"),
+            }
+        }
+        if is_given_up && self.backends.contains(key) {
+            self.backend_closed(sockets, key, Closed::Silent);
+        }
+    }
+
+    /// Whether the node is gone, as far as this connection tells.
+    fn is_silent(&self, key: usize, timeout: u64) -> bool {
+        let backend = &self.backends[key];
+        let Some(oldest) = backend.queue.front() else {
+            return false;
+        };
+        let since = backend.heard_at.max(oldest.at);
+        let abandoned = backend.queue.iter().take_while(|pending| !pending.is_awaited()).count();
+        self.micros.saturating_sub(since) > TIMEOUTS * timeout || abandoned > ABANDONED
+    }
+
+    /// Whether there is something to look at now and then.
+    pub(super) fn has_chores(&self) -> bool {
+        self.is_draining
+            || self.pools.iter().any(|(_, pool)| {
+                !pool.snapshot.router().ejected().is_empty()
+                    || pool.settings.client_idle_timeout.is_some() && pool.clients > 0
+            })
+            || self.backends.iter().any(|(_, backend)| backend.is_paused)
+    }
+
+    /// Looks at what need not be looked at in each turn.
+    pub(super) fn do_chores(&mut self, sockets: &mut impl Sockets) {
+        self.probe_ejected(sockets);
+        self.close_idle(sockets);
+        self.close_stalling(sockets);
+        if self.sessions.is_empty() {
+            self.buffers.release();
+        }
+    }
+
+    /// Closes clients that have said nothing for longer than their pool allows.
+    fn close_idle(&mut self, sockets: &mut impl Sockets) {
+        let now = self.millis();
+        let is_idle = |session: &super::session::Session| {
+            let limit = self.pools[session.pool].settings.client_idle_timeout;
+            let is_quiet = session.queue.is_empty() && session.mode.is_none();
+            limit.is_some_and(|limit| {
+                is_quiet && now.saturating_sub(session.active_at) > limit.as_millis() as u64
+            })
+        };
+        if self.pools.iter().all(|(_, pool)| pool.settings.client_idle_timeout.is_none()) {
+            return;
+        }
+        let idle: Vec<usize> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| is_idle(session))
+            .map(|(key, _)| key)
+            .collect();
+        for key in idle {
+            self.end_session(sockets, key, Ending::Settled);
+        }
+    }
+
+    /// Closes clients that do not read while others wait behind their replies.
+    fn close_stalling(&mut self, sockets: &mut impl Sockets) {
+        let now = self.millis();
+        let mut stalling = Vec::new();
+        for (_, backend) in &self.backends {
+            if !backend.is_paused || now.saturating_sub(backend.paused_at) < PATIENCE_WITH_CLIENTS {
+                continue;
+            }
+            let Some(first) = backend.queue.front() else {
+                continue;
+            };
+            let waits = |pending: &super::backend::Pending| {
+                pending.is_awaited() && (pending.session, pending.serial) != (first.session, first.serial)
+            };
+            if backend.queue.iter().any(waits) {
+                stalling.push((first.session as usize, first.serial));
+            }
+        }
+        for (key, serial) in stalling {
+            if self.session_of(key, serial).is_some() {
+                self.end_stalling(sockets, key);
+            }
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Where clients come in.
+
+use std::io;
+
+use mio::Interest;
+use mio::Registry;
+use mio::Token;
+use mio::net::TcpListener;
+use mio::net::UnixListener;
+
+use super::stream::Stream;
+
+/// A listening socket, as it is handed to a worker.
+#[derive(Debug)]
+pub(in crate::proxy) enum Listening {
+    Tcp(std::net::TcpListener),
+    Unix(std::os::unix::net::UnixListener),
+}
+
+impl Listening {
+    /// Another handle to the same socket.
+    pub(in crate::proxy) fn try_clone(&self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Tcp(listener) => Self::Tcp(listener.try_clone()?),
+            Self::Unix(listener) => Self::Unix(listener.try_clone()?),
+        })
+    }
+}
+
+/// A listening socket of a worker.
+#[derive(Debug)]
+pub(super) struct Listener {
+    socket: ListenerSocket,
+    /// The place of its pool in the core.
+    pub(super) pool: usize,
+    pub(super) keepalive: bool,
+    /// Whether clients may wait that were not accepted.
+    pub(super) is_ready: bool,
+}
+
+#[derive(Debug)]
+enum ListenerSocket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Listener {
+    pub(super) fn new(
+        listening: Listening,
+        pool: usize,
+        keepalive: bool,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<Self> {
+        let mut socket = match listening {
+            Listening::Tcp(listener) => {
+                listener.set_nonblocking(true)?;
+                ListenerSocket::Tcp(TcpListener::from_std(listener))
+            }
+            Listening::Unix(listener) => {
+                listener.set_nonblocking(true)?;
+                ListenerSocket::Unix(UnixListener::from_std(listener))
+            }
+        };
+        match &mut socket {
+            ListenerSocket::Tcp(listener) => registry.register(listener, token, Interest::READABLE)?,
+            ListenerSocket::Unix(listener) => {
+                registry.register(listener, token, Interest::READABLE)?;
+            }
+        }
+        Ok(Self { socket, pool, keepalive, is_ready: true })
+    }
+
+    /// The next client.
+    pub(super) fn accept(&self) -> io::Result<Stream> {
+        match &self.socket {
+            ListenerSocket::Tcp(listener) => listener.accept().map(|(it, _)| Stream::Tcp(it)),
+            ListenerSocket::Unix(listener) => listener.accept().map(|(it, _)| Stream::Unix(it)),
+        }
+    }
+}

@@ -1,0 +1,454 @@
+//! A worker: one thread, one poll, its own sockets, and an engine.
+//!
+//! Nothing is shared with other workers but the health of the nodes. Orders come over a channel, and a waker tells of
+//! them.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+use std::time::Instant;
+use std::time::SystemTime;
+
+use mio::Events;
+use mio::Poll;
+use mio::Waker;
+
+use super::core::Closed;
+use super::core::Core;
+use super::core::Link;
+use super::core::Note;
+use super::settings::PoolSettings;
+use super::stats::Stats;
+
+mod listener;
+mod resolver;
+mod sockets;
+mod stream;
+
+pub(super) use listener::Listening;
+
+use listener::Listener;
+use resolver::Resolver;
+use sockets::Source;
+use sockets::WorkerSockets;
+use stream::Stream;
+
+/// What a worker is told.
+pub(super) enum Order {
+    /// These pools instead of those there are, and where their clients come in. Listeners of pools that have none
+    /// here stay as they are.
+    Pools { pools: Vec<Arc<PoolSettings>>, listeners: Vec<Option<ListenerOrder>> },
+    /// What has been counted?
+    Stats(Sender<Stats>),
+    /// Take no more clients, answer what is owed, and end.
+    Drain,
+    /// The addresses of a node's host.
+    Resolved {
+        backend: usize,
+        attempt: u64,
+        addresses: std::collections::VecDeque<std::net::SocketAddr>,
+    },
+}
+
+/// A socket on which a pool listens.
+pub(super) struct ListenerOrder {
+    pub(super) listening: Listening,
+    pub(super) keepalive: bool,
+}
+
+/// What a worker tells whoever started it.
+pub(super) type Notes = Arc<dyn Fn(&Note) + Send + Sync>;
+
+/// Bytes that are read at a time: large enough that a large value takes few calls, small enough to stay in the
+/// cache.
+const READ: usize = 256 << 10;
+/// A block of memory that begins elsewhere costs the system three times as much to copy into (spec/performance.md:
+/// blocks of 128 KiB and more begin at 16 bytes into a page).
+const ALIGNMENT: usize = 64;
+/// Reads of one connection in a turn, so that the others have theirs.
+const READS: usize = 4;
+const EVENTS: usize = 1024;
+/// How long to wait before accepting again when there are no descriptors left.
+const NO_DESCRIPTORS: Duration = Duration::from_millis(100);
+
+/// A worker, before it runs.
+pub(super) struct Worker {
+    poll: Poll,
+    core: Core,
+    sockets: WorkerSockets,
+    orders: Receiver<Order>,
+    listeners: Vec<Option<Listener>>,
+    buffer: Vec<u8>,
+    /// Where the aligned part of the buffer begins.
+    start: usize,
+    notes: Notes,
+    /// Held so that clients can be told that there are no descriptors left.
+    spare: Option<File>,
+    accept_again: Option<Instant>,
+    is_draining: bool,
+}
+
+/// How to reach a worker.
+#[derive(Clone)]
+pub(super) struct Handle {
+    orders: Sender<Order>,
+    waker: Arc<Waker>,
+}
+
+impl Handle {
+    /// Says something to the worker; false if it has ended.
+    pub(super) fn tell(&self, order: Order) -> bool {
+        self.orders.send(order).is_ok() && self.waker.wake().is_ok()
+    }
+}
+
+impl Worker {
+    /// A worker, and how to reach it.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no poll.
+    pub(super) fn new(number: u32, notes: Notes) -> io::Result<(Self, Handle)> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), Source::Waker.token())?);
+        let (sender, orders) = std::sync::mpsc::channel();
+        let resolver = Resolver::new(sender.clone(), Arc::clone(&waker));
+        let sockets = WorkerSockets::new(poll.registry().try_clone()?, resolver);
+        let buffer = vec![0; READ + ALIGNMENT];
+        let start = buffer.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
+        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let core = Core::new(number, now(), wall.as_micros() as u64);
+        let worker = Self {
+            poll,
+            core,
+            sockets,
+            orders,
+            listeners: Vec::new(),
+            buffer,
+            start,
+            notes,
+            spare: spare_descriptor(),
+            accept_again: None,
+            is_draining: false,
+        };
+        Ok((worker, Handle { orders: sender, waker }))
+    }
+
+    /// Works until it is told to end and has nothing left to do.
+    pub(super) fn run(mut self) {
+        let mut events = Events::with_capacity(EVENTS);
+        loop {
+            let wait = self.patience();
+            if let Err(error) = self.poll.poll(&mut events, Some(wait))
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                self.note(1, format!("the worker ends: {error}"));
+                return;
+            }
+            self.core.begin_turn(now());
+            let mut is_ordered = false;
+            for event in &events {
+                match Source::of(event.token()) {
+                    Source::Waker => is_ordered = true,
+                    Source::Listener(key) => self.accept(key),
+                    Source::Link(link) => {
+                        let is_closed = event.is_read_closed() || event.is_error();
+                        if let Some(connection) = self.sockets.connection(link) {
+                            connection.is_readable |= event.is_readable() || is_closed;
+                            connection.is_read_closed |= is_closed;
+                        }
+                        if event.is_writable() || event.is_error() {
+                            self.writable(link);
+                        }
+                        self.read(link);
+                    }
+                }
+            }
+            if is_ordered {
+                self.take_orders();
+            }
+            self.accept_late();
+            self.read_resumed();
+            self.core.end_turn(&mut self.sockets);
+            for note in self.core.take_notes() {
+                (self.notes)(&note);
+            }
+            if self.is_draining && self.core.is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn note(&self, level: u8, text: String) {
+        (self.notes)(&Note { level, text });
+    }
+
+    /// How long to wait for something to happen.
+    fn patience(&self) -> Duration {
+        if !self.sockets.resumed.is_empty() {
+            return Duration::ZERO;
+        }
+        let now = now();
+        let patience = self.core.patience(now);
+        match self.accept_again {
+            Some(when) => patience.min(when.saturating_duration_since(now)),
+            None => patience,
+        }
+    }
+
+    fn take_orders(&mut self) {
+        while let Ok(order) = self.orders.try_recv() {
+            match order {
+                Order::Pools { pools, listeners } => self.take_pools(&pools, listeners),
+                Order::Stats(asker) => {
+                    // Whoever asked may have lost patience.
+                    let _ = asker.send(self.core.stats());
+                }
+                Order::Drain => self.drain(),
+                Order::Resolved { backend, attempt, addresses } => {
+                    self.resolved(backend, attempt, addresses);
+                }
+            }
+        }
+    }
+
+    fn take_pools(
+        &mut self,
+        pools: &[Arc<PoolSettings>],
+        listeners: Vec<Option<ListenerOrder>>,
+    ) {
+        let places = self.core.set_pools(&mut self.sockets, pools);
+        // Listeners of pools that are gone.
+        for listener in &mut self.listeners {
+            if listener.as_ref().is_some_and(|listener| !places.contains(&listener.pool)) {
+                *listener = None;
+            }
+        }
+        for (place, listener) in places.into_iter().zip(listeners) {
+            let Some(ListenerOrder { listening, keepalive }) = listener else {
+                continue;
+            };
+            self.listeners.retain_mut(|_| true);
+            for old in &mut self.listeners {
+                if old.as_ref().is_some_and(|old| old.pool == place) {
+                    *old = None;
+                }
+            }
+            let key = self.listeners.iter().position(Option::is_none).unwrap_or_else(|| {
+                self.listeners.push(None);
+                self.listeners.len() - 1
+            });
+            let token = Source::Listener(key).token();
+            match Listener::new(listening, place, keepalive, self.sockets.registry(), token) {
+                Ok(listener) => self.listeners[key] = Some(listener),
+                Err(error) => self.note(1, format!("a listener failed: {error}")),
+            }
+        }
+        self.core.preconnect(&mut self.sockets);
+    }
+
+    fn drain(&mut self) {
+        self.is_draining = true;
+        self.listeners.clear();
+        // What clients have sent until now is answered.
+        for key in 0..self.sockets.sessions.len() {
+            if let Some(connection) = self.sockets.connection(Link::Session(key)) {
+                connection.is_readable = true;
+                self.read(Link::Session(key));
+            }
+        }
+        self.core.drain(&mut self.sockets);
+    }
+
+    fn resolved(
+        &mut self,
+        backend: usize,
+        attempt: u64,
+        addresses: std::collections::VecDeque<std::net::SocketAddr>,
+    ) {
+        let place = self.sockets.backends.get(backend);
+        if place.is_none_or(|place| place.attempt != attempt) {
+            return;
+        }
+        if addresses.is_empty() {
+            return self.core.backend_closed(&mut self.sockets, backend, Closed::Unresolved);
+        }
+        if let Err(error) = self.sockets.connect(backend, addresses) {
+            self.core.backend_closed(&mut self.sockets, backend, Closed::Io(error));
+        }
+    }
+
+    /// Takes the clients in that wait.
+    fn accept(&mut self, key: usize) {
+        loop {
+            let Some(Some(listener)) = self.listeners.get_mut(key) else {
+                return;
+            };
+            let (pool, keepalive) = (listener.pool, listener.keepalive);
+            match listener.accept() {
+                Ok(stream) => self.take_client(pool, keepalive, stream),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    listener.is_ready = false;
+                    return;
+                }
+                Err(error) if is_of_client(&error) => {}
+                Err(error) => {
+                    listener.is_ready = true;
+                    self.accept_again = Some(now() + NO_DESCRIPTORS);
+                    self.refuse_one(key, pool);
+                    return self.note(4, format!("a client could not be accepted: {error}"));
+                }
+            }
+        }
+    }
+
+    fn take_client(&mut self, pool: usize, keepalive: bool, mut stream: Stream) {
+        let Some(key) = self.core.session_opened(pool) else {
+            // It is told once; a new socket takes that little.
+            let _ = stream.write(self.core.refusal(pool));
+            return;
+        };
+        let _ = stream.set_no_delay();
+        if keepalive {
+            let _ = stream.set_keepalive();
+        }
+        if self.sockets.add_session(key, stream).is_err() {
+            self.core.session_broken(&mut self.sockets, key);
+        }
+    }
+
+    /// Tells a client that waits that there is no descriptor for it, with the one that is held for this.
+    fn refuse_one(&mut self, key: usize, pool: usize) {
+        if self.spare.take().is_some()
+            && let Some(Some(listener)) = self.listeners.get(key)
+            && let Ok(mut stream) = listener.accept()
+        {
+            let _ = stream.write(self.core.refusal(pool));
+        }
+        self.spare = spare_descriptor();
+    }
+
+    /// Accepts what could not be accepted before.
+    fn accept_late(&mut self) {
+        if self.accept_again.is_some_and(|when| when <= now()) {
+            self.accept_again = None;
+            for key in 0..self.listeners.len() {
+                if self.listeners[key].as_ref().is_some_and(|listener| listener.is_ready) {
+                    self.accept(key);
+                }
+            }
+        }
+    }
+
+    fn writable(&mut self, link: Link) {
+        let Some(connection) = self.sockets.connection(link) else {
+            return;
+        };
+        if connection.is_connecting
+            && let Link::Backend(key) = link
+        {
+            return self.finish_connecting(key);
+        }
+        self.core.writable(&mut self.sockets, link);
+    }
+
+    fn finish_connecting(&mut self, key: usize) {
+        let Some(connection) = self.sockets.connection(Link::Backend(key)) else {
+            return;
+        };
+        match connection.stream.finish_connecting() {
+            // An event of the connection that was here before.
+            Ok(()) if !connection.stream.is_connected() => {}
+            Ok(()) => {
+                connection.is_connecting = false;
+                self.core.backend_opened(&mut self.sockets, key);
+            }
+            Err(error) => {
+                let others = std::mem::take(&mut connection.others);
+                if others.is_empty() || self.sockets.connect(key, others).is_err() {
+                    self.core.backend_closed(&mut self.sockets, key, Closed::Io(error));
+                }
+            }
+        }
+    }
+
+    /// Reads what has arrived.
+    fn read(&mut self, link: Link) {
+        for turn in 0.. {
+            if !self.core.wants_input(link) {
+                return;
+            }
+            let Some(connection) = self.sockets.connection(link) else {
+                return;
+            };
+            if !connection.is_readable || connection.is_connecting {
+                return;
+            }
+            if turn == READS {
+                return self.sockets.resumed.push(link);
+            }
+            let buffer = &mut self.buffer[self.start..self.start + READ];
+            match connection.stream.read(buffer) {
+                Ok(0) => {
+                    connection.is_readable = false;
+                    return match link {
+                        Link::Session(key) => self.core.session_ended(&mut self.sockets, key),
+                        Link::Backend(key) => {
+                            self.core.backend_closed(&mut self.sockets, key, Closed::Eof);
+                        }
+                    };
+                }
+                Ok(count) => {
+                    // A short read was all there is: what comes later is told.
+                    connection.is_readable = count == READ || connection.is_read_closed;
+                    let bytes = &self.buffer[self.start..self.start + count];
+                    match link {
+                        Link::Session(key) => {
+                            self.core.session_input(&mut self.sockets, key, bytes);
+                        }
+                        Link::Backend(key) => {
+                            self.core.backend_input(&mut self.sockets, key, bytes);
+                        }
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    connection.is_readable = false;
+                    return;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    return match link {
+                        Link::Session(key) => self.core.session_broken(&mut self.sockets, key),
+                        Link::Backend(key) => {
+                            self.core.backend_closed(&mut self.sockets, key, Closed::Io(error));
+                        }
+                    };
+                }
+            }
+        }
+    }
+
+    /// Reads what was not read before.
+    fn read_resumed(&mut self) {
+        for link in std::mem::take(&mut self.sockets.resumed) {
+            self.read(link);
+        }
+    }
+}
+
+/// An error of accepting that is the client's, which has gone again.
+fn is_of_client(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted)
+}
+
+fn spare_descriptor() -> Option<File> {
+    File::open("/dev/null").ok()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the driver is where time enters the engine")]
+fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,250 @@
+//! The sockets of one worker.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::IpAddr;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use mio::Registry;
+use mio::Token;
+
+use super::resolver::Resolver;
+use super::stream::Stream;
+use crate::node::Address;
+use crate::proxy::core::Link;
+use crate::proxy::core::Sockets;
+use crate::proxy::settings::Endpoint;
+use crate::topology::Member;
+
+/// A connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) stream: Stream,
+    /// Whether something may be there to read.
+    pub(super) is_readable: bool,
+    /// Whether the other side sends nothing more: a short read is not the end of it then.
+    pub(super) is_read_closed: bool,
+    pub(super) is_connecting: bool,
+    /// Where else the node may be, if this address does not answer.
+    pub(super) others: VecDeque<SocketAddr>,
+}
+
+impl Connection {
+    pub(super) fn new(stream: Stream, is_connecting: bool) -> Self {
+        Self {
+            stream,
+            is_readable: false,
+            is_read_closed: false,
+            is_connecting,
+            others: VecDeque::new(),
+        }
+    }
+}
+
+/// A place for a backend's connection.
+#[derive(Debug, Default)]
+pub(super) struct BackendPlace {
+    pub(super) connection: Option<Connection>,
+    /// Raised whenever it is closed, so that a late answer of the resolver is not taken for a new one.
+    pub(super) attempt: u64,
+}
+
+/// All sockets of one worker, by the keys that the core gives its ends.
+#[derive(Debug)]
+pub(super) struct WorkerSockets {
+    registry: Registry,
+    resolver: Resolver,
+    pub(super) sessions: Vec<Option<Connection>>,
+    pub(super) backends: Vec<BackendPlace>,
+    /// Links to be read though the poll says nothing of them.
+    pub(super) resumed: Vec<Link>,
+}
+
+/// What a token stands for: the kind is in its last two bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    Waker,
+    Listener(usize),
+    Link(Link),
+}
+
+impl Source {
+    pub(super) fn token(self) -> Token {
+        Token(match self {
+            Self::Waker => 0,
+            Self::Listener(key) => key << 2 | 1,
+            Self::Link(Link::Session(key)) => key << 2 | 2,
+            Self::Link(Link::Backend(key)) => key << 2 | 3,
+        })
+    }
+
+    pub(super) fn of(token: Token) -> Self {
+        let key = token.0 >> 2;
+        match token.0 & 3 {
+            0 => Self::Waker,
+            1 => Self::Listener(key),
+            2 => Self::Link(Link::Session(key)),
+            _ => Self::Link(Link::Backend(key)),
+        }
+    }
+}
+
+impl WorkerSockets {
+    pub(super) fn new(registry: Registry, resolver: Resolver) -> Self {
+        Self {
+            registry,
+            resolver,
+            sessions: Vec::new(),
+            backends: Vec::new(),
+            resumed: Vec::new(),
+        }
+    }
+
+    pub(super) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    #[inline]
+    pub(super) fn connection(&mut self, link: Link) -> Option<&mut Connection> {
+        match link {
+            Link::Session(key) => self.sessions.get_mut(key)?.as_mut(),
+            Link::Backend(key) => self.backends.get_mut(key)?.connection.as_mut(),
+        }
+    }
+
+    /// Takes a client's connection in.
+    ///
+    /// # Errors
+    ///
+    /// If the poll does not take it.
+    pub(super) fn add_session(&mut self, key: usize, mut stream: Stream) -> io::Result<()> {
+        stream.register(&self.registry, Source::Link(Link::Session(key)).token())?;
+        if self.sessions.len() <= key {
+            self.sessions.resize_with(key + 1, || None);
+        }
+        self.sessions[key] = Some(Connection::new(stream, false));
+        Ok(())
+    }
+
+    /// Begins to connect a backend to the first of `addresses` that takes it.
+    ///
+    /// # Errors
+    ///
+    /// That of the last one.
+    pub(super) fn connect(
+        &mut self,
+        backend: usize,
+        mut addresses: VecDeque<SocketAddr>,
+    ) -> io::Result<()> {
+        let mut failed = io::Error::from(io::ErrorKind::NotFound);
+        while let Some(address) = addresses.pop_front() {
+            match Stream::connect(address) {
+                Ok(stream) => {
+                    let _ = stream.set_no_delay();
+                    return self.add_backend(backend, stream, addresses);
+                }
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    }
+
+    fn add_backend(
+        &mut self,
+        key: usize,
+        mut stream: Stream,
+        others: VecDeque<SocketAddr>,
+    ) -> io::Result<()> {
+        stream.register(&self.registry, Source::Link(Link::Backend(key)).token())?;
+        let mut connection = Connection::new(stream, true);
+        connection.others = others;
+        self.place(key).connection = Some(connection);
+        Ok(())
+    }
+
+    fn place(&mut self, key: usize) -> &mut BackendPlace {
+        if self.backends.len() <= key {
+            self.backends.resize_with(key + 1, BackendPlace::default);
+        }
+        &mut self.backends[key]
+    }
+}
+
+impl Sockets for WorkerSockets {
+    fn open(&mut self, backend: usize, member: &Arc<Member<Endpoint>>) -> io::Result<()> {
+        match &member.endpoint().address {
+            Address::Unix(path) => {
+                let stream = Stream::connect_unix(path)?;
+                self.add_backend(backend, stream, VecDeque::new())
+            }
+            Address::Tcp { host, port } => match host.parse::<IpAddr>() {
+                Ok(address) => {
+                    self.connect(backend, VecDeque::from([SocketAddr::new(address, *port)]))
+                }
+                Err(_) => {
+                    let attempt = self.place(backend).attempt;
+                    self.resolver.resolve(backend, attempt, host, *port)
+                }
+            },
+        }
+    }
+
+    #[inline]
+    fn send(&mut self, link: Link, bytes: &[u8]) -> io::Result<usize> {
+        let Some(connection) = self.connection(link) else {
+            return Ok(0);
+        };
+        let mut sent = 0;
+        loop {
+            match connection.stream.write(&bytes[sent..]) {
+                Ok(count) => {
+                    sent += count;
+                    // A short write means that the socket takes no more.
+                    return Ok(sent);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(sent),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn close(&mut self, link: Link) {
+        match link {
+            Link::Session(key) => {
+                if let Some(place) = self.sessions.get_mut(key) {
+                    *place = None;
+                }
+            }
+            Link::Backend(key) => {
+                if let Some(place) = self.backends.get_mut(key) {
+                    place.connection = None;
+                    place.attempt += 1;
+                }
+            }
+        }
+    }
+
+    fn resume(&mut self, link: Link) {
+        self.resumed.push(link);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_says_what_it_stands_for() {
+        for source in [
+            Source::Waker,
+            Source::Listener(7),
+            Source::Link(Link::Session(0)),
+            Source::Link(Link::Session(100_000)),
+            Source::Link(Link::Backend(3)),
+        ] {
+            assert_eq!(Source::of(source.token()), source);
+        }
+    }
+}
