@@ -1,0 +1,92 @@
+//! What the program says about itself, in nutcracker's layout.
+//!
+//! nutcracker ends some of these lines with `\r\n`; none of ours do.
+
+use std::fmt::Write;
+
+/// The name in front of messages.
+pub(super) const PROGRAM: &str = "shardwright-proxy";
+
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// How mio waits for sockets on this system.
+const BACKEND: &str = if cfg!(any(target_os = "linux", target_os = "android")) {
+    "epoll"
+} else if cfg!(any(target_os = "solaris", target_os = "illumos")) {
+    "event port"
+} else {
+    "kqueue"
+};
+
+/// `-V`, and what comes before anything else that is told.
+pub(super) fn version() -> String {
+    format!("This is {PROGRAM}-{VERSION}\nasync event backend: {BACKEND}\n\n")
+}
+
+/// `-h`, and what follows an error.
+pub(super) const USAGE: &str = "\
+Usage: shardwright-proxy [-?hVdDt] [-v verbosity level] [-o output file]
+                         [-c conf file] [-s stats port] [-a stats addr]
+                         [-i stats interval] [-p pid file] [-m mbuf size]
+                         [--http addr:port] [--workers number] [--watch]
+
+Options:
+  -h, --help             : this help
+  -V, --version          : show version and exit
+  -t, --test-conf        : test configuration for syntax errors and exit
+  -d, --daemonize        : run as a daemon
+  -D, --describe-stats   : print stats description and exit
+  -v, --verbose=N        : set logging level (default: 5, min: 0, max: 11)
+  -o, --output=S         : set logging file (default: stderr, of a daemon: /var/log/nutcracker/nutcracker.log)
+  -c, --conf-file=S      : set configuration file (default: /etc/nutcracker/nutcracker.yml)
+  -s, --stats-port=N     : set stats monitoring port (default: 22222)
+  -a, --stats-addr=S     : set stats monitoring ip (default: 0.0.0.0)
+  -i, --stats-interval=N : accepted for nutcracker's sake: stats are always up to date (default: 30000 msec)
+  -p, --pid-file=S       : set pid file (default: off, of a daemon: /run/nutcracker/nutcracker.pid)
+  -m, --mbuf-size=N      : accepted for nutcracker's sake: keys may have any size (default: 16384 bytes)
+      --http=[S:]N       : serve /metrics, /healthz and /stats over http (default: off, address 127.0.0.1)
+      --workers=N        : set number of threads that serve clients, or auto: one a core (default: 1, max: 1024)
+      --watch            : load the configuration again when its file changes, as SIGUSR1 does (default: off)
+
+";
+
+/// `(name, what it counts)`.
+type Descriptions = &'static [(&'static str, &'static str)];
+
+const POOL_STATS: Descriptions = &[
+    ("client_eof", "# eof on client connections"),
+    ("client_err", "# errors on client connections"),
+    ("client_connections", "# active client connections"),
+    ("server_ejects", "# times backend server was ejected"),
+    ("forward_error", "# times we encountered a forwarding error"),
+    ("fragments", "# fragments created from a multi-vector request"),
+];
+
+const SERVER_STATS: Descriptions = &[
+    ("server_eof", "# eof on server connections"),
+    ("server_err", "# errors on server connections"),
+    ("server_timedout", "# timeouts on server connections"),
+    ("server_connections", "# active server connections"),
+    ("server_ejected_at", "timestamp when server was ejected in usec since epoch"),
+    ("requests", "# requests"),
+    ("request_bytes", "total request bytes"),
+    ("responses", "# responses"),
+    ("response_bytes", "total response bytes"),
+    ("in_queue", "# requests in incoming queue"),
+    ("in_queue_bytes", "current request bytes in incoming queue"),
+    ("out_queue", "# requests in outgoing queue"),
+    ("out_queue_bytes", "current request bytes in outgoing queue"),
+];
+
+/// `-D`.
+pub(super) fn descriptions() -> String {
+    let mut text = String::new();
+    for (title, stats) in [("pool stats:", POOL_STATS), ("\nserver stats:", SERVER_STATS)] {
+        text.push_str(title);
+        text.push('\n');
+        for (name, description) in stats {
+            let _ = writeln!(text, "  {name:20}\"{description}\"");
+        }
+    }
+    text
+}
