@@ -10,6 +10,7 @@
 //! Not here: where a key lives and what a command means; the core of the crate says so. Nothing is shared with the
 //! clients but that.
 
+mod control;
 mod stats;
 
 use std::process::ExitCode;
