@@ -16,6 +16,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 mod configuration;
+mod control;
 mod core;
 mod daemon;
 mod driver;

@@ -175,6 +175,11 @@ impl PoolStats {
 }
 
 impl NodeStats {
+    /// Whether it gets requests. One that is probed does not.
+    pub(super) fn is_live(&self) -> bool {
+        self.state == NodeState::Live
+    }
+
     fn add(&mut self, other: &Self) {
         self.server_eof += other.server_eof;
         self.server_err += other.server_err;

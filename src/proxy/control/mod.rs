@@ -1,0 +1,267 @@
+//! The control plane: everything about the proxy that is not traffic, on a thread of its own.
+//!
+//! ```text
+//!   stats port ──┐                   ┌──► Workers::stats ──► stats_json, prometheus
+//!   HTTP port  ──┼──► desk ──────────┼──► Workers::reload ◄── reload: the file
+//!   signals    ──┘    (one thread)   └──► the log
+//!      └── SIGINT, SIGTERM ──► Workers::drain, and at the second one the end
+//! ```
+//!
+//! The workers are reached through [`Workers`] alone; nothing here is on the way of a request.
+
+mod clock;
+mod connection;
+mod desk;
+mod http;
+mod listener;
+mod process;
+mod prometheus;
+mod reload;
+mod reports;
+mod signals;
+mod stats_json;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::Sender;
+use std::thread;
+use std::thread::JoinHandle;
+
+use mio::Poll;
+use mio::Waker;
+use slab::Slab;
+
+pub(super) use signals::Signal;
+
+use super::stats::Stats;
+use crate::config::NutcrackerConfig;
+use desk::Desk;
+use desk::Door;
+use desk::Order;
+use desk::Service;
+use listener::Listener;
+use listener::SocketFile;
+use reload::ConfigFile;
+use reports::Reports;
+use signals::Ear;
+
+/// What the control plane asks of the workers.
+pub(super) trait Workers: Send + Sync {
+    /// What all workers have counted, added up. Waits for the workers, a second at the longest; what has not
+    /// answered is left out.
+    fn stats(&self) -> Stats;
+
+    /// Puts another configuration in place; nothing changes on an error. Returns what changed, for the log.
+    fn reload(&self, config: NutcrackerConfig) -> Result<Vec<String>, String>;
+
+    /// Stop accepting, answer what is owed, then end. Returns at once.
+    fn drain(&self);
+
+    /// Whether every worker has ended.
+    fn is_finished(&self) -> bool;
+}
+
+/// Takes a line for the log, at one of nutcracker's levels.
+pub(super) type Log = Arc<dyn Fn(u8, &str) + Send + Sync>;
+
+/// What the control plane is told when it starts.
+pub(super) struct ControlSettings {
+    /// Host and port for nutcracker's report; a host that begins with `/` is the path of a unix socket.
+    pub(super) stats: Option<(String, u16)>,
+    /// The same for HTTP.
+    pub(super) http: Option<(String, u16)>,
+    /// The file with the configuration, and what was in it when the workers got theirs.
+    pub(super) config: PathBuf,
+    pub(super) config_text: Vec<u8>,
+    /// Whether to reload the file when it changes, without being told.
+    pub(super) is_watching: bool,
+    /// Whether signals of the process are orders.
+    pub(super) is_hearing_signals: bool,
+    pub(super) log: Log,
+    /// Opens the file of the log again.
+    pub(super) reopen_log: Box<dyn Fn() + Send + Sync>,
+    /// Raises the level of the log by this, or lowers it.
+    pub(super) change_level: Box<dyn Fn(i8) + Send + Sync>,
+}
+
+/// Why the control plane has ended.
+#[derive(Debug)]
+pub(super) enum ExitReason {
+    /// The workers were told to drain, and have.
+    Drained,
+    /// It was said a second time to end. The workers may still be at work.
+    Forced,
+    /// The workers have ended, and nobody had told them.
+    WorkersEnded,
+    /// The control plane itself cannot go on.
+    Failed(io::Error),
+    /// It was dropped.
+    Stopped,
+}
+
+/// The running control plane. It ends when this is dropped; the workers do not.
+pub(super) struct Control {
+    common: Arc<Common>,
+    reasons: Receiver<ExitReason>,
+    thread: Option<JoinHandle<()>>,
+    stats_address: Option<SocketAddr>,
+    http_address: Option<SocketAddr>,
+    _files: Vec<SocketFile>,
+    _ear: Option<Ear>,
+}
+
+/// What the thread of the desk, that of the signals and the one that waits have in common.
+struct Common {
+    workers: Arc<dyn Workers>,
+    is_draining: AtomicBool,
+    orders: Sender<Order>,
+    reasons: Sender<ExitReason>,
+    waker: Waker,
+    log: Log,
+    reopen_log: Box<dyn Fn() + Send + Sync>,
+    change_level: Box<dyn Fn(i8) + Send + Sync>,
+}
+
+/// Opens the control plane and starts its thread.
+///
+/// # Errors
+///
+/// A listener could not be opened; its address is in the text. Or what the system says against a thread.
+pub(super) fn start(settings: ControlSettings, workers: Arc<dyn Workers>) -> io::Result<Control> {
+    let poll = Poll::new()?;
+    let (mut doors, mut files) = (Vec::new(), Vec::new());
+    let mut addresses = [None, None];
+    let wanted = [(settings.stats, Service::Stats), (settings.http, Service::Http)];
+    for ((wanted, service), address) in wanted.into_iter().zip(&mut addresses) {
+        let Some((host, port)) = wanted else { continue };
+        let (mut listener, file) = Listener::bind(service.name(), &host, port)?;
+        *address = listener.address();
+        listener.register(poll.registry(), desk::door(doors.len()))?;
+        doors.push(Door { listener, service, retry: None });
+        files.extend(file);
+    }
+    let (order_sender, orders) = mpsc::channel();
+    let (reason_sender, reasons) = mpsc::channel();
+    let common = Arc::new(Common {
+        workers: Arc::clone(&workers),
+        is_draining: AtomicBool::new(false),
+        orders: order_sender,
+        reasons: reason_sender,
+        waker: Waker::new(poll.registry(), desk::WAKER)?,
+        log: settings.log,
+        reopen_log: settings.reopen_log,
+        change_level: settings.change_level,
+    });
+    let desk = Desk {
+        common: Arc::clone(&common),
+        poll,
+        orders,
+        doors,
+        connections: Slab::new(),
+        reports: Reports::new(workers),
+        file: ConfigFile::new(settings.config, settings.config_text, clock::now()),
+        is_watching: settings.is_watching,
+    };
+    let ear = match settings.is_hearing_signals {
+        true => {
+            let common = Arc::clone(&common);
+            Some(Ear::open(move |signal| common.hear(signal))?)
+        }
+        false => None,
+    };
+    let last_words = LastWords(Arc::clone(&common));
+    let thread = thread::Builder::new().name("control".into()).spawn(move || {
+        let reason = desk.run();
+        // Nobody may wait any more.
+        let _ = last_words.0.reasons.send(reason);
+    })?;
+    let [stats_address, http_address] = addresses;
+    let thread = Some(thread);
+    Ok(Control { common, reasons, thread, stats_address, http_address, _files: files, _ear: ear })
+}
+
+impl Control {
+    /// Waits until it is time for the process to end.
+    pub(super) fn wait(mut self) -> ExitReason {
+        let reason = self.reasons.recv().unwrap_or(ExitReason::Stopped);
+        if !matches!(reason, ExitReason::Forced) {
+            if let Some(thread) = self.thread.take() {
+                let _ = thread.join();
+            }
+        }
+        reason
+    }
+
+    /// Does what the signal would do.
+    pub(super) fn signal(&self, signal: Signal) {
+        self.common.hear(signal);
+    }
+
+    /// Where the stats port is, unless that is a unix socket.
+    pub(super) fn stats_address(&self) -> Option<SocketAddr> {
+        self.stats_address
+    }
+
+    /// Where the HTTP port is, unless that is a unix socket.
+    pub(super) fn http_address(&self) -> Option<SocketAddr> {
+        self.http_address
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.common.order(Order::Stop);
+    }
+}
+
+impl Common {
+    /// Obeys at once what is about the end: the desk may be waiting for workers that hang. The rest is the desk's.
+    fn hear(&self, signal: Signal) {
+        (self.log)(level::NOTICE, &signal.text());
+        if signal.is_end() {
+            if self.is_draining.swap(true, Ordering::SeqCst) {
+                let _ = self.reasons.send(ExitReason::Forced);
+                return;
+            }
+            self.workers.drain();
+        }
+        self.order(Order::Signal(signal));
+    }
+
+    fn order(&self, order: Order) {
+        // The desk may have ended; then nothing is to be ordered any more.
+        let _ = self.orders.send(order);
+        let _ = self.waker.wake();
+    }
+}
+
+/// Says that the thread has panicked, if it has: whoever waits would wait for ever.
+struct LastWords(Arc<Common>);
+
+impl Drop for LastWords {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let error = io::Error::other("the thread of the control plane has panicked");
+            let _ = self.0.reasons.send(ExitReason::Failed(error));
+        }
+    }
+}
+
+/// nutcracker's levels of the log (0.5.0 `nc_log.h`), those that are used here.
+mod level {
+    pub(super) const ERROR: u8 = 3;
+    pub(super) const WARN: u8 = 4;
+    pub(super) const NOTICE: u8 = 5;
+}
+
+#[cfg(test)]
+mod fake;
+
+#[cfg(test)]
+mod tests;
