@@ -7,10 +7,14 @@
 //! Not here: turning a definition into connections (the front ends do), and reading the line of one
 //! server ([`Node`](crate::Node) does).
 
+#[cfg(any(feature = "config", feature = "memcache"))]
+mod failed_reads;
 #[cfg(feature = "config")]
 mod nutcracker;
 mod url;
 
+#[cfg(any(feature = "config", feature = "memcache"))]
+pub use failed_reads::FailedReads;
 #[cfg(feature = "config")]
 pub use nutcracker::Listen;
 #[cfg(feature = "config")]
