@@ -142,7 +142,7 @@ pub use command::{Blocking, CommandRule, CommandTable, Gather, KeySpec};
 #[cfg(any(feature = "config", feature = "memcache"))]
 pub use config::FailedReads;
 #[cfg(feature = "config")]
-pub use config::{Listen, NutcrackerConfig, PoolConfig};
+pub use config::{Listen, NutcrackerConfig, PoolConfig, ServerCredentials};
 pub use distribution::{Distribution, DistributionKind, NodeOrder, NodeSet, Point, Ring, RingNode};
 pub use error::{Result, ShardError, ShardErrorKind};
 pub use hash::{CharSign, ClientHashKind, HashFn, HashKind, NutcrackerHash};

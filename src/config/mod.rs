@@ -21,6 +21,8 @@ pub use nutcracker::Listen;
 pub use nutcracker::NutcrackerConfig;
 #[cfg(feature = "config")]
 pub use nutcracker::PoolConfig;
+#[cfg(feature = "config")]
+pub use nutcracker::ServerCredentials;
 pub(crate) use url::Limit;
 #[cfg_attr(
     not(feature = "memcache"),
