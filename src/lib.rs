@@ -139,8 +139,10 @@ pub use client::{
     ShardedClient as Client, ShardedConnection as Connection, ShardedPubSub as PubSub,
 };
 pub use command::{Blocking, CommandRule, CommandTable, Gather, KeySpec};
+#[cfg(any(feature = "config", feature = "memcache"))]
+pub use config::FailedReads;
 #[cfg(feature = "config")]
-pub use config::{Listen, NutcrackerConfig, PoolConfig};
+pub use config::{Listen, NutcrackerConfig, PoolConfig, ServerCredentials};
 pub use distribution::{Distribution, DistributionKind, NodeOrder, NodeSet, Point, Ring, RingNode};
 pub use error::{Result, ShardError, ShardErrorKind};
 pub use hash::{CharSign, ClientHashKind, HashFn, HashKind, NutcrackerHash};
@@ -154,7 +156,7 @@ pub use memcached::MemcacheTlsOptions;
 pub use memcached::ShardedAsyncMemcache;
 #[cfg(feature = "memcache")]
 pub use memcached::{
-    FailedReads, IntoMemcacheTopology, MemcacheNodeConfig, MemcacheProtocol, ShardedMemcache,
+    IntoMemcacheTopology, MemcacheNodeConfig, MemcacheProtocol, ShardedMemcache,
     ShardedMemcacheBuilder,
 };
 pub use node::{Address, Node, NodeId, Weight};

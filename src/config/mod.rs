@@ -7,16 +7,22 @@
 //! Not here: turning a definition into connections (the front ends do), and reading the line of one
 //! server ([`Node`](crate::Node) does).
 
+#[cfg(any(feature = "config", feature = "memcache"))]
+mod failed_reads;
 #[cfg(feature = "config")]
 mod nutcracker;
 mod url;
 
+#[cfg(any(feature = "config", feature = "memcache"))]
+pub use failed_reads::FailedReads;
 #[cfg(feature = "config")]
 pub use nutcracker::Listen;
 #[cfg(feature = "config")]
 pub use nutcracker::NutcrackerConfig;
 #[cfg(feature = "config")]
 pub use nutcracker::PoolConfig;
+#[cfg(feature = "config")]
+pub use nutcracker::ServerCredentials;
 pub(crate) use url::Limit;
 #[cfg_attr(
     not(feature = "memcache"),

@@ -56,7 +56,6 @@ pub use aio::ShardedAsyncMemcache;
 pub use builder::ShardedMemcacheBuilder;
 pub use into_builder::IntoMemcacheTopology;
 pub use node_config::MemcacheNodeConfig;
-pub use options::FailedReads;
 pub use options::MemcacheProtocol;
 #[cfg(feature = "memcache-tls")]
 pub use tls::MemcacheTlsOptions;

@@ -10,8 +10,8 @@ use super::ask::Ask;
 use super::ask::Outcome;
 use super::asking::ask_all;
 use super::commands::unexpected;
-use super::options::FailedReads;
 use super::scattered::Part;
+use crate::config::FailedReads;
 use crate::node::Address;
 use crate::node::Node;
 

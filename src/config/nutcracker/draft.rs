@@ -1,18 +1,23 @@
 //! A pool while its directives are read: which are set, and to what.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::collections::HashSet;
 
 use super::Listen;
 use super::PoolConfig;
+use super::ServerCredentials;
 use super::complaint::Complaint;
 use super::complaint::Position;
 use super::in_order;
+use super::needs;
 use super::pool::Settings;
 use super::yaml::Event;
 use super::yaml::EventKind;
 use super::yaml::Scalar;
+use crate::config::FailedReads;
 use crate::distribution::DistributionKind;
+use crate::health::EjectMode;
 use crate::node::Node;
 use crate::node::decimal;
 
@@ -24,6 +29,8 @@ pub(super) struct Draft {
     name: String,
     at: Position,
     settings: Settings,
+    /// Where each directive of the settings stands, to the last item of one that is a list.
+    positions: HashMap<String, Position>,
     /// Where each server of the settings stands.
     server_positions: Vec<Position>,
 }
@@ -79,6 +86,7 @@ impl Draft {
             name: name.text,
             at: name.at,
             settings: Settings::default(),
+            positions: HashMap::new(),
             server_positions: Vec::new(),
         }
     }
@@ -101,7 +109,7 @@ impl Draft {
             "backlog" => once(&mut settings.backlog, text, integer),
             "client_connections" => once(&mut settings.client_connections, text, integer),
             "redis" => once(&mut settings.redis, text, boolean),
-            "redis_auth" => once(&mut settings.redis_auth, text, |text| Ok(text.into())),
+            "redis_auth" => once(&mut settings.redis_auth, text, as_it_is),
             "redis_db" => once(&mut settings.redis_db, text, integer),
             "tcpkeepalive" => once(&mut settings.tcpkeepalive, text, boolean),
             "reuseport" => once(&mut settings.reuseport, text, boolean),
@@ -110,14 +118,25 @@ impl Draft {
             "server_connections" => once(&mut settings.server_connections, text, integer),
             "server_retry_timeout" => once(&mut settings.server_retry_timeout, text, integer),
             "server_failure_limit" => once(&mut settings.server_failure_limit, text, integer),
-            "servers" => match Node::parse_line(text) {
-                Ok(node) => {
-                    settings.servers.push(node);
-                    self.server_positions.push(value.at);
-                    Ok(())
-                }
-                Err(reason) => Err(reason.to_string().into()),
-            },
+            "servers" => server(text).map(|(credentials, node)| {
+                settings.servers.push(node);
+                settings.credentials.push(credentials);
+                self.server_positions.push(value.at);
+            }),
+            "admin_commands" => once(&mut settings.admin_commands, text, boolean),
+            "client_idle_timeout" => once(&mut settings.client_idle_timeout, text, integer),
+            "eject_mode" => once(&mut settings.eject_mode, text, eject_mode),
+            "failed_reads" => once(&mut settings.failed_reads, text, failed_reads),
+            "listen_tls_cert" => once(&mut settings.listen_tls_cert, text, as_it_is),
+            "listen_tls_key" => once(&mut settings.listen_tls_key, text, as_it_is),
+            "listen_tls_client_ca" => once(&mut settings.listen_tls_client_ca, text, as_it_is),
+            "server_auth" => once(&mut settings.server_auth, text, as_it_is),
+            "server_user" => once(&mut settings.server_user, text, as_it_is),
+            "server_tls" => once(&mut settings.server_tls, text, boolean),
+            "server_tls_ca" => once(&mut settings.server_tls_ca, text, as_it_is),
+            "server_tls_cert" => once(&mut settings.server_tls_cert, text, as_it_is),
+            "server_tls_key" => once(&mut settings.server_tls_key, text, as_it_is),
+            "server_tls_name" => once(&mut settings.server_tls_name, text, as_it_is),
             "sentinels" => Err("is not supported yet".into()),
             _ => {
                 let reason = format!("directive \"{}\" is unknown", directive.text);
@@ -126,10 +145,13 @@ impl Draft {
         };
         set.map_err(|reason| {
             Complaint::new(value.at, format!("directive \"{}\" {reason}", directive.text))
-        })
+        })?;
+        self.positions.insert(directive.text.clone(), directive.at);
+        Ok(())
     }
 
-    /// The pool, once all directives are in: nutcracker 0.5.0 `nc_conf.c` `conf_validate_pool`.
+    /// The pool, once all directives are in: nutcracker 0.5.0 `nc_conf.c` `conf_validate_pool`, and then
+    /// what it does not have.
     pub(super) fn finish(mut self) -> Result<(PoolConfig, Position), Complaint> {
         let at = self.at;
         let complain = |reason: String| Err(Complaint::new(at, reason));
@@ -150,12 +172,41 @@ impl Draft {
             let reason = format!("pool '{pool}' has servers with same name '{node}'");
             return Err(Complaint::new(at, reason));
         }
+        if let Some((directive, reason)) = needs::unmet(&self.settings) {
+            let at = self.positions.get(directive).copied().unwrap_or(at);
+            return Err(Complaint::new(at, format!("directive \"{directive}:\" {reason}")));
+        }
+        self.check_credentials()?;
+        let common = self.settings.common_credentials();
+        for credentials in &mut self.settings.credentials {
+            *credentials = credentials.take().or_else(|| common.clone());
+        }
         let pool = PoolConfig::new(self.name, listen, self.settings);
         match pool.topology() {
             Ok(_) => Ok((pool, at)),
             // More servers, or more weight, than nutcracker can count.
             Err(error) => complain(format!("pool '{}': {}", pool.name(), error.message())),
         }
+    }
+
+    /// memcached's ASCII authentication wants a user, and where there is a space the password begins.
+    fn check_credentials(&self) -> Result<(), Complaint> {
+        let Settings { redis, servers, credentials, .. } = &self.settings;
+        if *redis == Some(true) {
+            return Ok(());
+        }
+        for ((node, credentials), at) in servers.iter().zip(credentials).zip(&self.server_positions)
+        {
+            let fault = match credentials.as_ref().map(ServerCredentials::user) {
+                Some(None) => "a password without a user",
+                Some(Some(user)) if user.contains(' ') => "a user with a space",
+                _ => continue,
+            };
+            let (pool, node) = (&self.name, node.name());
+            let reason = format!("memcached pool '{pool}' has {fault} for server '{node}'");
+            return Err(Complaint::new(*at, reason));
+        }
+        Ok(())
     }
 
     /// The second server of the first name, in nutcracker's order, that two servers have.
@@ -165,6 +216,13 @@ impl Draft {
         let again = servers.filter(|(node, _)| !seen.insert(node.name()));
         again.min_by_key(|(node, _)| in_order(node.name()))
     }
+}
+
+/// A line of `servers`.
+fn server(text: &str) -> Result<(Option<ServerCredentials>, Node), Reason> {
+    let (credentials, line) = ServerCredentials::split(text)?;
+    let node = Node::parse_line(line).map_err(|reason| reason.to_string())?;
+    Ok((credentials, node))
 }
 
 /// Sets what was not set before.
@@ -204,4 +262,21 @@ fn distribution(text: &str) -> Result<DistributionKind, Reason> {
     use DistributionKind::Random;
     let known = [Ketama, Modula, Random].into_iter().find(|kind| kind.as_str() == text);
     known.ok_or_else(|| "is not a valid distribution".into())
+}
+
+fn eject_mode(text: &str) -> Result<EjectMode, Reason> {
+    let mode = text.parse().ok().filter(|&mode| mode != EjectMode::Off);
+    mode.ok_or_else(|| "is not \"rebuild\", \"successor\" or \"fail_fast\"".into())
+}
+
+fn failed_reads(text: &str) -> Result<FailedReads, Reason> {
+    match text {
+        "error" => Ok(FailedReads::Error),
+        "miss" => Ok(FailedReads::Miss),
+        _ => Err("is not \"error\" or \"miss\"".into()),
+    }
+}
+
+fn as_it_is(text: &str) -> Result<String, Reason> {
+    Ok(text.into())
 }

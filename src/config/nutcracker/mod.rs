@@ -12,12 +12,15 @@
 use crate::error::Result;
 
 mod complaint;
+mod credentials;
 mod draft;
 mod listen;
+mod needs;
 mod pool;
 mod structure;
 mod yaml;
 
+pub use credentials::ServerCredentials;
 pub use listen::Listen;
 pub use pool::PoolConfig;
 
@@ -37,12 +40,33 @@ use complaint::Position;
 /// * `reuseport`, of nutcracker's next version, is accepted;
 /// * the host of `listen` is not resolved here.
 ///
+/// Beyond nutcracker's a pool may have these directives, all of them for a proxy; without them it is as
+/// nutcracker has it:
+///
+/// | directive | values | meaning |
+/// |---|---|---|
+/// | `eject_mode` | `rebuild` (default), `successor`, `fail_fast` | [what becomes of the keys](crate::EjectMode) of a node that `auto_eject_hosts: true` ejects |
+/// | `admin_commands` | `true`, `false` (default) | whether commands pass that change or show servers as a whole |
+/// | `failed_reads` | `error` (default), `miss` | of a memcached pool: what a client that asks for several keys gets for [those of a node that fails](crate::FailedReads) |
+/// | `client_idle_timeout` | milliseconds; 0 (default) is never | when the connection of a client that says nothing is closed |
+/// | `server_user`, `server_auth` | a name, a password | what is said to the nodes: to those of Redis in place of `redis_auth`, to memcacheds by their ASCII authentication |
+/// | `server_tls` | `true`, `false` (default) | whether nodes are spoken to over TLS |
+/// | `server_tls_ca` | a file | the authorities that may vouch for nodes |
+/// | `server_tls_cert`, `server_tls_key` | files | the certificate that nodes are shown, and its key |
+/// | `server_tls_name` | a name | what the certificates of nodes are to be for, if not for their hosts |
+/// | `listen_tls_cert`, `listen_tls_key` | files | the certificate that clients are shown, and its key; clients have to speak TLS then |
+/// | `listen_tls_client_ca` | a file | the authorities of which clients have to show a certificate |
+///
+/// And an item of `servers` may begin with the credentials for that node alone: `user:password@`, or
+/// `:password@`. A colon in the user is written as `%3A`, a space as `%20`, a percent sign as `%25`. They are no
+/// part of the node's name. Files are not opened here.
+///
 /// # Examples
 ///
 /// ```
 /// use std::time::Duration;
 ///
-/// use shardwright::{HashKind, NutcrackerConfig};
+/// use shardwright::{EjectMode, HashKind, NutcrackerConfig};
 ///
 /// let config = NutcrackerConfig::parse(
 ///     r#"
@@ -69,9 +93,10 @@ use complaint::Position;
 ///   auto_eject_hosts: true             # a cache: the others take over
 ///   server_retry_timeout: 2000
 ///   server_failure_limit: 3
+///   eject_mode: successor              # ours: and only its keys move
 ///   servers:
 ///    - 10.0.1.1:11211:1
-///    - 10.0.1.2:11211:1
+///    - proxy:correct-horse@10.0.1.2:11211:1   # ours: its own credentials
 /// "#,
 /// )?;
 ///
@@ -84,6 +109,10 @@ use complaint::Position;
 ///
 /// let router = sessions.topology()?.router();
 /// assert_eq!(router.node_for_key(b"user:{42}:name"), router.node_for_key(b"42"));
+///
+/// let pages = config.pool("pages").expect("it is in the file");
+/// assert_eq!(pages.eject_mode(), EjectMode::Successor);
+/// assert_eq!(pages.servers()[1].name(), "10.0.1.2");
 ///
 /// let error = NutcrackerConfig::parse("pages:\n  timeout: 4oo\n  servers:\n   - a:1:1\n").unwrap_err();
 /// assert_eq!(error.to_string(), "line 2, column 12: directive \"timeout\" is not a number");

@@ -1,9 +1,12 @@
 //! One pool of a `nutcracker.yml`.
 
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
 use super::Listen;
+use super::ServerCredentials;
+use crate::config::FailedReads;
 use crate::distribution::DistributionKind;
 use crate::error::Result;
 use crate::hash::HashKind;
@@ -34,10 +37,35 @@ pub(super) struct Settings {
     pub(super) server_retry_timeout: Option<u32>,
     pub(super) server_failure_limit: Option<u32>,
     pub(super) servers: Vec<Node>,
+    /// Of each server, in their order.
+    pub(super) credentials: Vec<Option<ServerCredentials>>,
+    // Those that nutcracker does not have:
+    pub(super) admin_commands: Option<bool>,
+    pub(super) client_idle_timeout: Option<u32>,
+    pub(super) eject_mode: Option<EjectMode>,
+    pub(super) failed_reads: Option<FailedReads>,
+    pub(super) listen_tls_cert: Option<String>,
+    pub(super) listen_tls_key: Option<String>,
+    pub(super) listen_tls_client_ca: Option<String>,
+    pub(super) server_auth: Option<String>,
+    pub(super) server_user: Option<String>,
+    pub(super) server_tls: Option<bool>,
+    pub(super) server_tls_ca: Option<String>,
+    pub(super) server_tls_cert: Option<String>,
+    pub(super) server_tls_key: Option<String>,
+    pub(super) server_tls_name: Option<String>,
+}
+
+impl Settings {
+    /// What is said to servers that have no credentials of their own.
+    pub(super) fn common_credentials(&self) -> Option<ServerCredentials> {
+        let password = self.server_auth.as_ref().or(self.redis_auth.as_ref())?;
+        Some(ServerCredentials::new(self.server_user.as_deref(), password))
+    }
 }
 
 impl fmt::Debug for Settings {
-    /// All of them, without the password.
+    /// All of them, without the passwords.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
             .field("listen", &self.listen)
@@ -58,6 +86,21 @@ impl fmt::Debug for Settings {
             .field("server_retry_timeout", &self.server_retry_timeout)
             .field("server_failure_limit", &self.server_failure_limit)
             .field("servers", &self.servers)
+            .field("credentials", &self.credentials)
+            .field("admin_commands", &self.admin_commands)
+            .field("client_idle_timeout", &self.client_idle_timeout)
+            .field("eject_mode", &self.eject_mode)
+            .field("failed_reads", &self.failed_reads)
+            .field("listen_tls_cert", &self.listen_tls_cert)
+            .field("listen_tls_key", &self.listen_tls_key)
+            .field("listen_tls_client_ca", &self.listen_tls_client_ca)
+            .field("server_auth", &self.server_auth.as_ref().map(|_| "redacted"))
+            .field("server_user", &self.server_user)
+            .field("server_tls", &self.server_tls)
+            .field("server_tls_ca", &self.server_tls_ca)
+            .field("server_tls_cert", &self.server_tls_cert)
+            .field("server_tls_key", &self.server_tls_key)
+            .field("server_tls_name", &self.server_tls_name)
             .finish()
     }
 }
@@ -123,7 +166,8 @@ impl PoolConfig {
         self.settings.redis.unwrap_or(false)
     }
 
-    /// `redis_auth`: the password for the nodes, which a proxy asks of its clients too (none).
+    /// `redis_auth`: the password that a proxy asks of its clients (none), and which is said to the nodes
+    /// too, if nothing else is: see [`server_credentials`](Self::server_credentials).
     pub fn redis_auth(&self) -> Option<&str> {
         self.settings.redis_auth.as_deref()
     }
@@ -154,6 +198,16 @@ impl PoolConfig {
         self.settings.auto_eject_hosts.unwrap_or(false)
     }
 
+    /// `eject_mode`: what becomes of the keys of a node that is ejected (`rebuild`); `Off` without
+    /// `auto_eject_hosts`. Not in nutcracker.
+    pub fn eject_mode(&self) -> EjectMode {
+        if self.auto_eject_hosts() {
+            self.settings.eject_mode.unwrap_or(EjectMode::Rebuild)
+        } else {
+            EjectMode::Off
+        }
+    }
+
     /// `server_connections`: how many connections to a node there may be (1); never 0.
     pub fn server_connections(&self) -> u32 {
         self.settings.server_connections.unwrap_or(1)
@@ -174,16 +228,95 @@ impl PoolConfig {
         &self.settings.servers
     }
 
-    /// The pool as a topology: its nodes, hash, hash tag and distribution; with `auto_eject_hosts`
-    /// the policy [`EjectPolicy::rebuild`], otherwise no ejection.
+    /// What is said to each of the [`servers`](Self::servers), in their order: the `user:password@` in front
+    /// of the server itself, or else `server_user` with `server_auth`, or without that with `redis_auth`.
+    /// For memcacheds both are there or neither.
+    pub fn server_credentials(&self) -> &[Option<ServerCredentials>] {
+        &self.settings.credentials
+    }
+
+    /// `server_user`: the name under which a proxy makes itself known to nodes that have no credentials of
+    /// their own (none). Not in nutcracker.
+    pub fn server_user(&self) -> Option<&str> {
+        self.settings.server_user.as_deref()
+    }
+
+    /// `server_auth`: the password that is said to such nodes (that of `redis_auth`). Not in nutcracker.
+    pub fn server_auth(&self) -> Option<&str> {
+        self.settings.server_auth.as_deref()
+    }
+
+    /// `server_tls`: whether nodes are spoken to over TLS (false); those on unix sockets are not. Not in
+    /// nutcracker, nor are the other directives of TLS.
+    pub fn server_tls(&self) -> bool {
+        self.settings.server_tls.unwrap_or(false)
+    }
+
+    /// `server_tls_ca`: the file with the authorities that may vouch for nodes (those of the system).
+    pub fn server_tls_ca(&self) -> Option<&Path> {
+        self.settings.server_tls_ca.as_deref().map(Path::new)
+    }
+
+    /// `server_tls_cert`: the file with the certificate that nodes are shown (none). It does not come
+    /// without `server_tls_key`.
+    pub fn server_tls_cert(&self) -> Option<&Path> {
+        self.settings.server_tls_cert.as_deref().map(Path::new)
+    }
+
+    /// `server_tls_key`: the file with the key to `server_tls_cert`.
+    pub fn server_tls_key(&self) -> Option<&Path> {
+        self.settings.server_tls_key.as_deref().map(Path::new)
+    }
+
+    /// `server_tls_name`: the name that the certificates of nodes are to have (the host of each).
+    pub fn server_tls_name(&self) -> Option<&str> {
+        self.settings.server_tls_name.as_deref()
+    }
+
+    /// `listen_tls_cert`: the file with the certificate that clients are shown. Where it is, clients have to
+    /// speak TLS (none). It does not come without `listen_tls_key`.
+    pub fn listen_tls_cert(&self) -> Option<&Path> {
+        self.settings.listen_tls_cert.as_deref().map(Path::new)
+    }
+
+    /// `listen_tls_key`: the file with the key to `listen_tls_cert`.
+    pub fn listen_tls_key(&self) -> Option<&Path> {
+        self.settings.listen_tls_key.as_deref().map(Path::new)
+    }
+
+    /// `listen_tls_client_ca`: the file with the authorities of which a client has to show a certificate
+    /// (none: it need not show one).
+    pub fn listen_tls_client_ca(&self) -> Option<&Path> {
+        self.settings.listen_tls_client_ca.as_deref().map(Path::new)
+    }
+
+    /// `admin_commands`: whether a proxy lets commands pass that change or show servers as a whole
+    /// (false). Not in nutcracker.
+    pub fn admin_commands(&self) -> bool {
+        self.settings.admin_commands.unwrap_or(false)
+    }
+
+    /// `failed_reads`: what a client gets for keys of a memcached that fails, if it asks for several (an
+    /// error). Not in nutcracker.
+    pub fn failed_reads(&self) -> FailedReads {
+        self.settings.failed_reads.unwrap_or_default()
+    }
+
+    /// `client_idle_timeout`: how long a client may say nothing before a proxy closes its connection.
+    /// `None`, from no directive or from 0, is for ever. Not in nutcracker.
+    pub fn client_idle_timeout(&self) -> Option<Duration> {
+        self.settings.client_idle_timeout.filter(|&timeout| timeout > 0).map(milliseconds)
+    }
+
+    /// The pool as a topology: its nodes, hash, hash tag and distribution; and its
+    /// [`eject_mode`](Self::eject_mode), with nutcracker's limit and time.
     ///
     /// # Errors
     ///
     /// As [`Topology::new`], which accepts whatever
     /// [`NutcrackerConfig::parse`](crate::NutcrackerConfig::parse) has accepted.
     pub fn topology(&self) -> Result<Topology> {
-        let mode = if self.auto_eject_hosts() { EjectMode::Rebuild } else { EjectMode::Off };
-        let policy = EjectPolicy::new(mode)
+        let policy = EjectPolicy::new(self.eject_mode())
             .failure_limit(self.server_failure_limit())
             .retry_timeout(self.server_retry_timeout());
         let topology = Topology::new(self.servers().iter().cloned())?

@@ -2,11 +2,13 @@
 //! says the same, is in `tests/it/nutcracker_config`.
 
 use std::fmt::Write;
+use std::path::Path;
 use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::FailedReads;
 use crate::distribution::DistributionKind;
 use crate::hash::HashKind;
 use crate::health::EjectMode;
@@ -66,6 +68,70 @@ fn a_pool_that_says_everything_is_read() {
 }
 
 #[test]
+fn a_pool_without_our_directives_is_as_nutcracker_has_it() {
+    let config = parse("p:\n  listen: a:1\n  servers:\n   - a:6379:1\n");
+    let pool = &config.pools()[0];
+    assert_eq!((pool.admin_commands(), pool.eject_mode()), (false, EjectMode::Off));
+    assert_eq!((pool.failed_reads(), pool.client_idle_timeout()), (FailedReads::Error, None));
+    assert_eq!((pool.server_user(), pool.server_auth()), (None, None));
+    assert_eq!(pool.server_credentials(), [None]);
+    assert!(!pool.server_tls());
+    let files = [pool.server_tls_ca(), pool.server_tls_cert(), pool.server_tls_key()];
+    assert_eq!((files, pool.server_tls_name()), ([None; 3], None));
+    let files = [pool.listen_tls_cert(), pool.listen_tls_key(), pool.listen_tls_client_ca()];
+    assert_eq!(files, [None; 3]);
+    let ejecting =
+        parse("p:\n  listen: a:1\n  auto_eject_hosts: true\n  servers:\n   - a:6379:1\n");
+    assert_eq!(ejecting.pools()[0].eject_mode(), EjectMode::Rebuild);
+}
+
+#[test]
+fn our_directives_are_read() {
+    let config = parse(
+        "p:\n  listen: a:1\n  redis: true\n  admin_commands: true\n  auto_eject_hosts: true\n  \
+         eject_mode: fail_fast\n  client_idle_timeout: 60000\n  server_tls: true\n  \
+         server_tls_ca: ca.pem\n  server_tls_cert: c.pem\n  server_tls_key: c.key\n  \
+         server_tls_name: redis.example\n  listen_tls_cert: /l.pem\n  listen_tls_key: /l.key\n  \
+         listen_tls_client_ca: /clients.pem\n  servers:\n   - a:1:1\n\
+         pp:\n  listen: a:2\n  failed_reads: miss\n  client_idle_timeout: 0\n  servers:\n   - a:1:1\n",
+    );
+    let [pool, pages] = config.pools() else { panic!("there are two") };
+    assert_eq!((pool.admin_commands(), pool.eject_mode()), (true, EjectMode::FailFast));
+    assert_eq!(pool.topology().unwrap().eject_policy().mode(), EjectMode::FailFast);
+    assert_eq!(pool.client_idle_timeout(), Some(Duration::from_secs(60)));
+    let files = [pool.server_tls_ca(), pool.server_tls_cert(), pool.server_tls_key()];
+    assert_eq!(files, ["ca.pem", "c.pem", "c.key"].map(|file| Some(Path::new(file))));
+    assert_eq!((pool.server_tls(), pool.server_tls_name()), (true, Some("redis.example")));
+    let files = [pool.listen_tls_cert(), pool.listen_tls_key(), pool.listen_tls_client_ca()];
+    assert_eq!(files, ["/l.pem", "/l.key", "/clients.pem"].map(|file| Some(Path::new(file))));
+    assert_eq!((pages.failed_reads(), pages.client_idle_timeout()), (FailedReads::Miss, None));
+}
+
+#[test]
+fn a_server_is_told_its_own_credentials_or_else_the_pools() {
+    let credentials = |lines: &str| {
+        let config = parse(&format!(
+            "p:\n  listen: a:1\n{lines}  servers:\n   - a:1:1\n   - u:%20p@b:1:2 x\n"
+        ));
+        let pool = &config.pools()[0];
+        assert_eq!(pool.servers(), ["a:1:1".parse().unwrap(), "b:1:2 x".parse().unwrap()]);
+        let [common, own] = pool.server_credentials() else { panic!("there are two") };
+        assert_eq!(own, &Some(ServerCredentials::new(Some("u"), " p")));
+        common.clone()
+    };
+    let some = |user, password| Some(ServerCredentials::new(user, password));
+    assert_eq!(credentials(""), None);
+    assert_eq!(credentials("  redis: true\n"), None);
+    assert_eq!(credentials("  redis: true\n  redis_auth: r\n"), some(None, "r"));
+    assert_eq!(credentials("  redis: true\n  redis_auth: r\n  server_auth: s\n"), some(None, "s"));
+    assert_eq!(
+        credentials("  redis: true\n  redis_auth: r\n  server_user: v\n"),
+        some(Some("v"), "r")
+    );
+    assert_eq!(credentials("  server_user: v\n  server_auth: s\n"), some(Some("v"), "s"));
+}
+
+#[test]
 fn no_directive_and_zero_are_both_no_timeout() {
     let config = parse("p:\n  listen: 127.0.0.1:22121\n  timeout: 0\n  servers:\n   - a:6379:1\n");
     assert_eq!(config.pools()[0].timeout(), None);
@@ -98,6 +164,34 @@ fn the_password_is_never_shown() {
         ("hunter2", "\n    hunter2: x"),
     ] {
         let error = NutcrackerConfig::parse(&text.replace(from, to)).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+    }
+}
+
+#[test]
+fn the_passwords_of_servers_are_never_shown() {
+    let text = "p:\n  listen: a:1\n  redis: true\n  server_auth: hunter2\n  servers:\n   \
+                - u:hunter2@a:6379:1\n";
+    let config = parse(text);
+    let pool = &config.pools()[0];
+    assert_eq!(pool.server_auth(), Some("hunter2"));
+    assert_eq!(pool.server_credentials()[0].as_ref().unwrap().password(), "hunter2");
+    assert!(!format!("{config:?} {:?}", pool.server_credentials()).contains("hunter2"));
+    for (from, to) in [
+        ("server_auth: hunter2", "server_auth: x\n  server_auth: hunter2"),
+        ("server_auth: hunter2", "server_auth: \"hunter2\\0\""),
+        ("redis: true", "redis: false"),
+        ("u:hunter2@", "hunter2@"),
+        ("u:hunter2@", ":hunter2@/"),
+        ("u:hunter2@", "u:hunter2%ff@"),
+        ("u:hunter2@", "u:x@hunter2 "),
+        ("u:hunter2@", "/u:hunter2@"),
+        ("6379:1", "6379:0"),
+        ("6379:1", "6379:1\n   - a:6379:1"),
+        ("6379:1", "6379:2147483647\n   - v:hunter2@a:1:2147483647\n   - w:hunter2@b:1:2"),
+    ] {
+        let bad = text.replace(from, to);
+        let error = NutcrackerConfig::parse(&bad).expect_err(&bad);
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
     }
 }

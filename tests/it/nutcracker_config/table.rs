@@ -7,6 +7,8 @@ use Verdict::BadInOtherWords;
 use Verdict::BadWithoutReason;
 use Verdict::Good;
 
+use super::ours;
+
 /// What becomes of a configuration. Our reasons are complete, with the place in front; nutcracker's
 /// are what it logs, less `conf: ` and the name of the file.
 #[derive(Clone, Copy, Debug)]
@@ -28,9 +30,11 @@ pub(super) enum Verdict {
 pub(super) fn rows() -> Vec<(String, Verdict)> {
     let files = STRUCTURE.iter().chain(YAML).chain(POOLS);
     let files = files.map(|(text, verdict)| ((*text).to_owned(), *verdict));
-    let lines = DIRECTIVES.iter().map(|(line, verdict)| (with_line(line), *verdict));
+    let lines = DIRECTIVES.iter().chain(ours::DIRECTIVES);
+    let lines = lines.map(|(line, verdict)| (with_line(line), *verdict));
     let listens = LISTENS.iter().map(|(value, verdict)| (with_listen(value), *verdict));
-    let servers = SERVERS.iter().map(|(line, verdict)| (with_server(line), *verdict));
+    let servers = SERVERS.iter().chain(ours::SERVERS);
+    let servers = servers.map(|(line, verdict)| (with_server(line), *verdict));
     files.chain(lines).chain(listens).chain(servers).collect()
 }
 
@@ -49,7 +53,7 @@ fn with_server(line: &str) -> String {
     format!("p:\n  listen: 127.0.0.1:1\n  servers:\n   - z:1:1\n   - {line}\n")
 }
 
-type Rows = &'static [(&'static str, Verdict)];
+pub(super) type Rows = &'static [(&'static str, Verdict)];
 
 const STRUCTURE: Rows = &[
     ("", Bad("line 1, column 1: must contain only 1 document; found 0 documents")),
