@@ -1,11 +1,22 @@
 //! From the options to a running proxy.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use super::control;
+use super::control::ControlSettings;
+use super::control::ExitReason;
+use super::core::Note;
+use super::daemon::PidFile;
 use super::daemon::Starter;
+use super::driver::Notes;
+use super::host;
+use super::log;
 use super::log::log;
 use super::options::Options;
 use super::usage;
+use super::workers::Crew;
+use crate::config::NutcrackerConfig;
 
 /// Runs until told to stop.
 ///
@@ -13,6 +24,81 @@ use super::usage;
 pub(super) fn run(options: Options, starter: Starter) -> ExitCode {
     let (program, version, pid) = (usage::PROGRAM, usage::VERSION, std::process::id());
     log!(Notice, "{program}-{version} started on pid {pid}");
-    let _ = (options, starter);
-    super::fail("not implemented yet")
+    if let Err(error) = host::raise_descriptor_limit() {
+        log!(Warning, "the limit of descriptors could not be raised: {error}");
+    }
+    match start(&options) {
+        Ok((crew, text)) => serve(options, starter, crew, text),
+        Err(reason) => super::fail(reason),
+    }
+}
+
+/// Reads the configuration and starts the workers.
+fn start(options: &Options) -> Result<(Crew, Vec<u8>), String> {
+    let path = options.configuration.display();
+    let text = std::fs::read(&options.configuration)
+        .map_err(|error| format!("conf: failed to open configuration '{path}': {}", log::reason(&error)))?;
+    let config = std::str::from_utf8(&text)
+        .map_err(|_| format!("conf: '{path}' is not UTF-8"))
+        .and_then(|text| NutcrackerConfig::parse(text).map_err(|error| format!("conf: '{path}' {error}")))?;
+    let notes: Notes = Arc::new(note);
+    Ok((Crew::start(options.workers.count().get(), &config, &notes)?, text))
+}
+
+fn serve(options: Options, starter: Starter, crew: Crew, config_text: Vec<u8>) -> ExitCode {
+    let crew = Arc::new(crew);
+    let settings = ControlSettings {
+        stats: Some((options.stats_address.clone(), options.stats_port)),
+        http: options.http.map(|address| (address.ip().to_string(), address.port())),
+        config: options.configuration.clone(),
+        config_text,
+        is_watching: options.watch,
+        is_hearing_signals: true,
+        log: Arc::new(|level, text| note(&Note { level, text: text.into() })),
+        reopen_log: Box::new(|| {
+            if let Err(error) = log::reopen() {
+                log!(Error, "the log could not be opened again: {error}");
+            }
+        }),
+        change_level: Box::new(|by| if by > 0 { log::raise() } else { log::lower() }),
+    };
+    let control = match control::start(settings, Arc::clone(&crew) as Arc<dyn control::Workers>) {
+        Ok(control) => control,
+        Err(error) => return super::fail(error),
+    };
+    let _pid_file = match options.pid_file.as_deref().map(PidFile::write).transpose() {
+        Ok(file) => file,
+        Err(error) => return super::fail(format_args!("the pid file cannot be written: {error}")),
+    };
+    if let Err(error) = starter.ready() {
+        return super::fail(format_args!("daemonize failed: {error}"));
+    }
+    match control.wait() {
+        ExitReason::Drained => {
+            if let Ok(crew) = Arc::try_unwrap(crew) {
+                crew.join();
+            }
+            log!(Notice, "done, rabbit done");
+            ExitCode::SUCCESS
+        }
+        ExitReason::Forced => {
+            log!(Notice, "ended at once: it was said twice");
+            ExitCode::FAILURE
+        }
+        ExitReason::WorkersEnded => super::fail("a worker has ended"),
+        ExitReason::Failed(error) => super::fail(format_args!("the control plane has failed: {error}")),
+        ExitReason::Stopped => ExitCode::FAILURE,
+    }
+}
+
+/// Logs what the engine or the control plane has to say.
+fn note(note: &Note) {
+    match note.level {
+        0..=2 => log!(Critical, "{}", note.text),
+        3 => log!(Error, "{}", note.text),
+        4 => log!(Warning, "{}", note.text),
+        5 => log!(Notice, "{}", note.text),
+        6 => log!(Information, "{}", note.text),
+        _ => log!(Debug, "{}", note.text),
+    }
 }

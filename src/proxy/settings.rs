@@ -1,5 +1,6 @@
 //! What a pool is at run time: the rules of its configuration, and the nodes that all workers share.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,8 +43,8 @@ pub(super) struct Endpoint {
 pub(super) struct NodeTls {
     /// To verify, and to ask for.
     pub(super) name: String,
-    pub(super) ca: Option<String>,
-    pub(super) certificate: Option<(String, String)>,
+    pub(super) ca: Option<PathBuf>,
+    pub(super) certificate: Option<(PathBuf, PathBuf)>,
 }
 
 /// The rules of a pool, replaced whole when the configuration changes.

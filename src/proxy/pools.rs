@@ -1,0 +1,180 @@
+//! From the configuration to pools, and the sockets they listen on.
+
+use std::io;
+use std::net::SocketAddr;
+use std::net::ToSocketAddrs;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+use std::time::Instant;
+
+use socket2::Domain;
+use socket2::Socket;
+use socket2::Type;
+
+use super::driver::Listening;
+use super::settings::Credentials;
+use super::settings::Endpoint;
+use super::settings::NodeTls;
+use super::settings::PoolSettings;
+use super::settings::Protocol;
+use crate::config::FailedReads;
+use crate::config::PoolConfig;
+use crate::node::Address;
+use crate::topology::SharedTopology;
+use crate::topology::Topology;
+
+/// A pool's part of the configuration, read, and nothing of it in force yet.
+pub(super) struct Draft {
+    pub(super) config: PoolConfig,
+    topology: Topology,
+    endpoints: Vec<Endpoint>,
+}
+
+impl Draft {
+    /// # Errors
+    ///
+    /// What the pool cannot be made of, with its name.
+    pub(super) fn new(config: PoolConfig) -> Result<Self, String> {
+        let topology = config
+            .topology()
+            .map_err(|error| format!("pool '{}': {}", config.name(), error.message()))?;
+        let endpoints = endpoints(&config);
+        Ok(Self { config, topology, endpoints })
+    }
+
+    pub(super) fn protocol(&self) -> Protocol {
+        if self.config.redis() { Protocol::Redis } else { Protocol::Memcache }
+    }
+
+    /// The pool, with nodes of its own.
+    pub(super) fn into_pool(self, seed: u64) -> PoolSettings {
+        let topology = SharedTopology::new(self.topology, self.endpoints, seed);
+        settings(&self.config, Arc::new(topology))
+    }
+
+    /// The pool in the place of `old`, whose nodes stay as far as they are the same. Answers what has changed, for
+    /// a log.
+    pub(super) fn into_successor(
+        self,
+        old: &PoolSettings,
+        now: Instant,
+    ) -> (PoolSettings, Vec<String>) {
+        let before = old.topology.current();
+        let is_same = before.router().topology().nodes() == self.topology.nodes();
+        let (_, events) = old.topology.replace(self.topology, self.endpoints, now);
+        let name = self.config.name();
+        let changes = events
+            .iter()
+            .filter(|_| !is_same)
+            .map(|event| format!("pool '{name}': {event}"))
+            .collect();
+        (settings(&self.config, Arc::clone(&old.topology)), changes)
+    }
+}
+
+fn settings(config: &PoolConfig, topology: Arc<SharedTopology<Endpoint>>) -> PoolSettings {
+    PoolSettings {
+        name: config.name().to_string(),
+        protocol: if config.redis() { Protocol::Redis } else { Protocol::Memcache },
+        timeout: config.timeout(),
+        client_connections: config.client_connections(),
+        client_idle_timeout: config.client_idle_timeout(),
+        client_auth: config.redis_auth().map(Into::into),
+        database: config.redis_db(),
+        preconnect: config.preconnect(),
+        server_connections: config.server_connections() as usize,
+        admin_commands: config.admin_commands(),
+        failed_reads_are_misses: config.failed_reads() == FailedReads::Miss,
+        topology,
+    }
+}
+
+fn endpoints(config: &PoolConfig) -> Vec<Endpoint> {
+    let servers = config.servers().iter().zip(config.server_credentials());
+    servers
+        .map(|(node, credentials)| Endpoint {
+            address: node.address().clone(),
+            protocol: if config.redis() { Protocol::Redis } else { Protocol::Memcache },
+            credentials: credentials.as_ref().map(|credentials| Credentials {
+                user: credentials.user().map(Into::into),
+                password: credentials.password().into(),
+            }),
+            database: if config.redis() { config.redis_db() } else { 0 },
+            tls: config.server_tls().then(|| NodeTls {
+                name: match (config.server_tls_name(), node.address()) {
+                    (Some(name), _) => name.into(),
+                    (None, Address::Tcp { host, .. }) => host.clone(),
+                    (None, other) => other.to_string(),
+                },
+                ca: config.server_tls_ca().map(Into::into),
+                certificate: config
+                    .server_tls_cert()
+                    .zip(config.server_tls_key())
+                    .map(|(certificate, key)| (certificate.into(), key.into())),
+            }),
+        })
+        .collect()
+}
+
+/// Opens the sockets of a pool, one a worker where the system spreads clients over them.
+///
+/// # Errors
+///
+/// Where it cannot listen, and why.
+pub(super) fn listen(config: &PoolConfig, workers: usize) -> Result<Vec<Listening>, String> {
+    let complain = |error: io::Error| {
+        let (name, listen) = (config.name(), config.listen());
+        format!("pool '{name}' cannot listen on '{listen}': {}", super::reply::of_io(&error))
+    };
+    let sockets = match config.listen().address() {
+        Address::Unix(path) => listen_unix(config, path).map(|first| vec![first]),
+        Address::Tcp { host, port } => listen_tcp(config, host, *port, workers),
+        #[allow(unreachable_patterns, reason = "addresses of other kinds may come")]
+        _ => Err(io::ErrorKind::Unsupported.into()),
+    };
+    let mut sockets = sockets.map_err(complain)?;
+    while sockets.len() < workers {
+        let again = sockets[0].try_clone().map_err(complain)?;
+        sockets.push(again);
+    }
+    Ok(sockets)
+}
+
+fn listen_tcp(
+    config: &PoolConfig,
+    host: &str,
+    port: u16,
+    workers: usize,
+) -> io::Result<Vec<Listening>> {
+    // The first address, as in nutcracker.
+    let address = (host, port).to_socket_addrs()?.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
+    let shares = config.reuseport() || workers > 1;
+    (0..workers).map(|_| bind(config, address, shares)).collect()
+}
+
+fn bind(config: &PoolConfig, address: SocketAddr, shares: bool) -> io::Result<Listening> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    if shares {
+        socket.set_reuse_port(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(config.backlog()).unwrap_or(i32::MAX))?;
+    Ok(Listening::Tcp(socket.into()))
+}
+
+fn listen_unix(config: &PoolConfig, path: &str) -> io::Result<Listening> {
+    // What was left behind is removed, as nutcracker does; but nothing that is no socket.
+    if std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
+        std::fs::remove_file(path)?;
+    }
+    let listener = UnixListener::bind(path)?;
+    listener.set_nonblocking(true)?;
+    if let Some(mode) = config.listen().mode() {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    }
+    Ok(Listening::Unix(listener))
+}
