@@ -4,12 +4,18 @@
 //! input was cut, and [`request`] reads a command as slices of its bytes.
 
 mod encode;
+#[cfg(any(feature = "proxy", feature = "_fuzz"))]
+mod inline;
 mod line;
 mod request;
 mod scanner;
 
 pub(crate) use encode::write_array_header;
 pub(crate) use encode::write_bulk_string;
+#[cfg(any(feature = "proxy", feature = "_fuzz"))]
+pub(crate) use inline::BrokenInline;
+#[cfg(any(feature = "proxy", feature = "_fuzz"))]
+pub(crate) use inline::inline;
 pub(crate) use request::RequestError;
 pub(crate) use request::request;
 pub(crate) use scanner::Body;

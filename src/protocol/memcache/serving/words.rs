@@ -4,7 +4,7 @@ use crate::protocol::search::find;
 
 /// The words of a line: what stands between its spaces.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Words<'b> {
+pub(crate) struct Words<'b> {
     rest: &'b [u8],
 }
 
