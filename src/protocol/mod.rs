@@ -6,3 +6,5 @@
 )]
 pub(crate) mod memcache;
 pub(crate) mod resp;
+#[cfg(any(feature = "proxy", feature = "_fuzz"))]
+mod search;

@@ -1,7 +1,7 @@
 //! Keys that both protocols can carry.
 
 /// As long as memcached 1.6 takes keys (`memcached.h` `KEY_MAX_LENGTH`).
-const MAX_LENGTH: usize = 250;
+pub(super) const MAX_LENGTH: usize = 250;
 
 /// Why bytes are no key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

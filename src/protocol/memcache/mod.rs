@@ -21,6 +21,8 @@ mod meta;
 mod node_wide;
 mod reply;
 mod request;
+#[cfg(any(feature = "proxy", feature = "_fuzz"))]
+pub(crate) mod serving;
 
 pub(crate) use classic::Found;
 pub(crate) use classic::read_found;

@@ -7,8 +7,8 @@ use super::line::length;
 pub(crate) enum Frame {
     /// A command of this many bytes; no arguments are none.
     Command(usize),
-    /// A line of this many bytes, with its end, whose words are a command.
-    Inline(usize),
+    /// Something else than an array: a line whose words are a command.
+    Inline,
     /// It is not complete: so many bytes have to be there at least.
     Needs(usize),
 }
@@ -17,8 +17,6 @@ pub(crate) enum Frame {
 /// `processMultibulkBuffer`), but for the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FrameError {
-    #[error("Protocol error: too big inline request")]
-    InlineTooLong,
     #[error("Protocol error: invalid multibulk length")]
     Count,
     #[error("Protocol error: expected '$', got '{}'", .0.escape_ascii())]
@@ -29,7 +27,7 @@ pub(crate) enum FrameError {
     StringEnd,
 }
 
-/// Redis's limits: `PROTO_INLINE_MAX_SIZE`, the greatest `int`, and the default of `proto-max-bulk-len`.
+/// Redis's limits: of a line, `PROTO_INLINE_MAX_SIZE`, the greatest `int`, and the default of `proto-max-bulk-len`.
 const MAX_LINE: usize = 64 << 10;
 const MAX_COUNT: u64 = i32::MAX as u64;
 const MAX_STRING: u64 = 512 << 20;
@@ -44,7 +42,7 @@ pub(crate) fn frame<'b>(bytes: &'b [u8], args: &mut Vec<&'b [u8]>) -> Result<Fra
     match bytes.first() {
         Some(b'*') => {}
         None => return Ok(Frame::Needs(1)),
-        Some(_) => return inline(bytes),
+        Some(_) => return Ok(Frame::Inline),
     }
     let (end, count) = match length(&bytes[1..]) {
         Ok(Some(found)) => found,
@@ -83,17 +81,6 @@ pub(crate) fn frame<'b>(bytes: &'b [u8], args: &mut Vec<&'b [u8]>) -> Result<Fra
     Ok(Frame::Command(place))
 }
 
-/// A line.
-#[cold]
-fn inline(bytes: &[u8]) -> Result<Frame, FrameError> {
-    let searched = &bytes[..bytes.len().min(MAX_LINE)];
-    match searched.iter().position(|&byte| byte == b'\n') {
-        Some(end) => Ok(Frame::Inline(end + 1)),
-        None if bytes.len() >= MAX_LINE => Err(FrameError::InlineTooLong),
-        None => Ok(Frame::Needs(bytes.len() + 1)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -121,8 +108,6 @@ mod tests {
             let text = read(bytes).unwrap_err().to_string();
             assert_eq!(text, format!("Protocol error: {error}"));
         }
-        let long = vec![b'x'; MAX_LINE];
-        assert_eq!(read(&long), Err(FrameError::InlineTooLong));
     }
 
     #[test]
@@ -130,8 +115,8 @@ mod tests {
         for bytes in [&b"*0\r\n"[..], b"*-1\r\n"] {
             assert_eq!(read(bytes), Ok((Frame::Command(bytes.len()), vec![])));
         }
-        assert_eq!(read(b"PING\r\nx"), Ok((Frame::Inline(6), vec![])));
-        assert_eq!(read(b"\n"), Ok((Frame::Inline(1), vec![])));
+        assert_eq!(read(b"PING\r\nx"), Ok((Frame::Inline, vec![])));
+        assert_eq!(read(b""), Ok((Frame::Needs(1), vec![])));
     }
 
     proptest! {

@@ -6,6 +6,8 @@
 mod encode;
 #[cfg(feature = "proxy")]
 mod frame;
+#[cfg(any(feature = "proxy", feature = "_fuzz"))]
+mod inline;
 mod line;
 mod request;
 mod scanner;
@@ -15,9 +17,9 @@ pub(crate) use encode::write_bulk_string;
 #[cfg(feature = "proxy")]
 pub(crate) use frame::Frame;
 #[cfg(feature = "proxy")]
-pub(crate) use frame::FrameError;
-#[cfg(feature = "proxy")]
 pub(crate) use frame::frame;
+#[cfg(any(feature = "proxy", feature = "_fuzz"))]
+pub(crate) use inline::inline;
 pub(crate) use request::RequestError;
 pub(crate) use request::request;
 pub(crate) use scanner::Body;

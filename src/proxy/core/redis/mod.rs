@@ -19,7 +19,7 @@ use crate::plan::scatter;
 use crate::protocol::resp::Frame;
 use crate::protocol::resp::Scanner;
 use crate::protocol::resp::frame;
-use crate::protocol::resp::split_inline;
+use crate::protocol::resp::inline;
 use crate::protocol::resp::write_array_header;
 use crate::protocol::resp::write_bulk_string;
 
@@ -89,7 +89,7 @@ impl Core {
                     Step::Stalled => Taken::Stalled,
                 }
             }
-            Ok(Frame::Inline(length)) => self.take_inline(sockets, key, &bytes[..length]),
+            Ok(Frame::Inline) => self.take_inline(sockets, key, bytes),
             Ok(Frame::Needs(needed)) => {
                 if bytes.len() > SCANNED && needed == bytes.len() + 1 {
                     self.sessions[key].scanner = Some(Box::new(Scanner::default()));
@@ -115,22 +115,22 @@ impl Core {
     }
 
     /// A line that somebody typed.
-    fn take_inline(&mut self, sockets: &mut impl Sockets, key: usize, line: &[u8]) -> Taken {
-        let text = line.strip_suffix(b"\n").unwrap_or(line);
-        let text = text.strip_suffix(b"\r").unwrap_or(text);
-        let words = match split_inline(text) {
-            Ok(words) => words,
+    #[cold]
+    fn take_inline(&mut self, sockets: &mut impl Sockets, key: usize, bytes: &[u8]) -> Taken {
+        let (words, length) = match inline(bytes) {
+            Ok(Some(line)) => line,
+            Ok(None) => return Taken::Needs(bytes.len() + 1),
             Err(error) => return self.close_broken(key, &format!("Protocol error: {error}")),
         };
         if words.is_empty() {
-            return Taken::Bytes(line.len());
+            return Taken::Bytes(length);
         }
         let mut raw = Vec::new();
         write_array_header(&mut raw, words.len());
         words.iter().for_each(|word| write_bulk_string(&mut raw, word));
         let args: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
         match self.redis_command(sockets, key, &args, &raw) {
-            Step::Done => Taken::Bytes(line.len()),
+            Step::Done => Taken::Bytes(length),
             Step::Stalled => Taken::Stalled,
         }
     }

@@ -1,0 +1,74 @@
+//! Requests for values: `get`, `gets`, `gat`, `gats`.
+
+use super::Refusal;
+use super::words::Words;
+use super::words::is_expiration;
+use crate::protocol::memcache::key::MAX_LENGTH;
+
+/// A request for the values of one key or more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Retrieve<'b> {
+    /// `get`, `gets`, `gat` or `gats`.
+    pub(crate) name: &'static [u8],
+    /// What `gat` and `gats` set: the word as it was written.
+    pub(crate) expiration: Option<&'b [u8]>,
+    /// One or more.
+    pub(crate) key_count: usize,
+    keys: Words<'b>,
+}
+
+/// The keys of a request in its order, which may name one twice.
+pub(crate) type Keys<'b> = Words<'b>;
+
+impl<'b> Retrieve<'b> {
+    /// Reads what follows the name.
+    #[inline]
+    pub(super) fn read(name: &'static [u8], mut words: Words<'b>) -> Result<Self, Refusal> {
+        let expiration = match name {
+            b"gat" | b"gats" => Some(words.next().ok_or(Refusal::Unknown)?),
+            _ => None,
+        };
+        let keys = words;
+        let mut key_count = 0;
+        for key in words {
+            if key.len() > MAX_LENGTH {
+                return Err(Refusal::Format);
+            }
+            key_count += 1;
+        }
+        if key_count == 0 {
+            return Err(Refusal::Unknown);
+        }
+        if expiration.is_some_and(|text| !is_expiration(text)) {
+            return Err(Refusal::Expiration);
+        }
+        Ok(Self { name, expiration, key_count, keys })
+    }
+
+    /// Appends a request of this kind for some of the keys: one line, which has one reply.
+    pub(crate) fn write_fragment<'k>(
+        &self,
+        out: &mut Vec<u8>,
+        keys: impl Iterator<Item = &'k [u8]>,
+    ) {
+        out.extend_from_slice(self.name);
+        if let Some(expiration) = self.expiration {
+            out.push(b' ');
+            out.extend_from_slice(expiration);
+        }
+        for key in keys {
+            out.push(b' ');
+            out.extend_from_slice(key);
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    pub(crate) fn keys(&self) -> Keys<'b> {
+        self.keys
+    }
+
+    /// Whether values are to come with their numbers.
+    pub(crate) fn is_with_cas(&self) -> bool {
+        self.name.ends_with(b"s")
+    }
+}

@@ -1,0 +1,122 @@
+//! Where a request of a client's ends.
+
+use super::Refusal;
+use super::Request;
+use crate::protocol::search::find;
+
+/// Longer lines are not waited for, unless they may be long.
+const MAX_LINE: usize = 64 << 10;
+/// Of a `get` or `gets` with many keys.
+const MAX_LINE_OF_KEYS: usize = 8 << 20;
+/// A request of the binary protocol begins with it.
+const BINARY: u8 = 0x80;
+
+/// The bytes are no requests. The connection is to be closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BrokenRequest {
+    #[error("the client speaks the binary protocol")]
+    Binary,
+    #[error("a line is too long")]
+    LineTooLong,
+    /// Somebody makes a browser send requests to a memcached; what follows may be any command. Memcached
+    /// closes the connection as well.
+    #[error("the client speaks HTTP")]
+    Http,
+}
+
+impl BrokenRequest {
+    /// What the client is told before the connection is closed.
+    pub(crate) fn line(self) -> &'static [u8] {
+        match self {
+            Self::Binary => b"CLIENT_ERROR the binary protocol is not supported\r\n",
+            Self::LineTooLong => b"CLIENT_ERROR line too long\r\n",
+            Self::Http => b"CLIENT_ERROR this is not an HTTP server\r\n",
+        }
+    }
+}
+
+/// How much of a request has arrived.
+#[derive(Clone, Debug)]
+pub(crate) enum Arrival<'b> {
+    /// All of it.
+    Whole(Request<'b>),
+    /// Its line, and not all of its value: up to [`Request::length`] bytes are to be waited for. Who sends
+    /// the value on as it comes has to look at its end: it is a line end, or the request is
+    /// [refused](Refusal::DataChunk).
+    Begun(Request<'b>),
+    /// At least so many bytes more are needed to tell.
+    Missing(usize),
+    /// It is answered with a line, unless it `is_silent`. Then so many bytes are passed over, which may
+    /// be more than have arrived: a value is never read as requests.
+    Refused { refusal: Refusal, is_silent: bool, length: usize },
+}
+
+/// Reads requests from bytes that arrive in pieces.
+///
+/// It remembers how far it has looked for the end of a line, so that a line that arrives in a hundred
+/// pieces is looked at once; and it never looks at a value.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RequestScanner {
+    searched: usize,
+}
+
+impl RequestScanner {
+    /// Reads the request at the start of `bytes`, which begin alike at every call until it is whole or
+    /// refused.
+    ///
+    /// # Errors
+    ///
+    /// If this is no request. The scanner is of no use then.
+    #[inline]
+    pub(crate) fn read<'b>(&mut self, bytes: &'b [u8]) -> Result<Arrival<'b>, BrokenRequest> {
+        let start = self.searched.min(bytes.len());
+        let Some(end) = find(&bytes[start..], b'\n').map(|place| start + place) else {
+            self.searched = bytes.len();
+            check_length(bytes, bytes.len())?;
+            return Ok(Arrival::Missing(1));
+        };
+        check_length(bytes, end)?;
+        self.searched = 0;
+        match Request::read(bytes, end) {
+            Ok(request) if request.line_length == request.length => Ok(Arrival::Whole(request)),
+            Ok(request) if bytes.len() < request.length => {
+                self.searched = end;
+                Ok(Arrival::Begun(request))
+            }
+            Ok(request) if bytes[..request.length].ends_with(b"\r\n") => {
+                Ok(Arrival::Whole(request))
+            }
+            // As many as memcached passes over.
+            Ok(Request { is_silent, length, .. }) => {
+                Ok(Arrival::Refused { refusal: Refusal::DataChunk, is_silent, length })
+            }
+            Err(_) if is_http(&bytes[..end]) => Err(BrokenRequest::Http),
+            Err(line) => Ok(Arrival::Refused {
+                refusal: line.refusal,
+                is_silent: line.is_silent,
+                length: line.length,
+            }),
+        }
+    }
+}
+
+/// Checks that a line may go on for `length` bytes and one more, its end.
+#[inline]
+fn check_length(bytes: &[u8], length: usize) -> Result<(), BrokenRequest> {
+    match bytes.first() {
+        Some(&BINARY) => Err(BrokenRequest::Binary),
+        _ if length < MAX_LINE => Ok(()),
+        _ if length < MAX_LINE_OF_KEYS && may_be_long(&bytes[..MAX_LINE]) => Ok(()),
+        _ => Err(BrokenRequest::LineTooLong),
+    }
+}
+
+fn may_be_long(line: &[u8]) -> bool {
+    let line = line.trim_ascii_start();
+    line.starts_with(b"get ") || line.starts_with(b"gets ")
+}
+
+fn is_http(line: &[u8]) -> bool {
+    let is_method = line.starts_with(b"GET ") || line.starts_with(b"POST ");
+    is_method && line.windows(5).any(|window| window == b"HTTP/")
+}
