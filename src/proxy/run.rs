@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::configuration;
 use super::daemon::Starter;
 use super::log::log;
 use super::options::Options;
@@ -13,6 +14,14 @@ use super::usage;
 pub(super) fn run(options: Options, starter: Starter) -> ExitCode {
     let (program, version, pid) = (usage::PROGRAM, usage::VERSION, std::process::id());
     log!(Notice, "{program}-{version} started on pid {pid}");
-    let _ = (options, starter);
+    let config = match configuration::load(&options.configuration) {
+        Ok(config) => config,
+        Err(reason) => {
+            let path = options.configuration.display();
+            super::complain(format_args!("configuration file '{path}' syntax is invalid"));
+            return super::fail(reason);
+        }
+    };
+    let _ = (config, starter);
     super::fail("not implemented yet")
 }
