@@ -11,16 +11,17 @@ use crate::config::Listen;
 use crate::config::NutcrackerConfig;
 use crate::node::Address;
 
-/// Reads the file.
+/// Reads the file: what it says, and its bytes.
 ///
 /// # Errors
 ///
 /// Why not, with the name of the file and, if it could be read, the place in it.
-pub(super) fn load(path: &Path) -> Result<NutcrackerConfig, String> {
+pub(super) fn load(path: &Path) -> Result<(NutcrackerConfig, Vec<u8>), String> {
     let bytes = fs::read(path).map_err(|error| {
         format!("failed to open configuration '{}': {}", path.display(), log::reason(&error))
     })?;
-    parse(bytes).map_err(|reason| format!("{}: {reason}", path.display()))
+    let config = parse(&bytes).map_err(|reason| format!("{}: {reason}", path.display()))?;
+    Ok((config, bytes))
 }
 
 /// What `-t` asks: as [`load`], and names in `listen` must have addresses.
@@ -29,7 +30,7 @@ pub(super) fn load(path: &Path) -> Result<NutcrackerConfig, String> {
 ///
 /// Why the file is invalid.
 pub(super) fn test(path: &Path) -> Result<(), String> {
-    for pool in load(path)?.pools() {
+    for pool in load(path)?.0.pools() {
         addresses(pool.listen()).map_err(|error| {
             let (name, listen) = (pool.name(), pool.listen());
             let (path, reason) = (path.display(), log::reason(&error));
@@ -56,13 +57,13 @@ pub(super) fn addresses(listen: &Listen) -> io::Result<Vec<SocketAddr>> {
     Ok(found)
 }
 
-fn parse(bytes: Vec<u8>) -> Result<NutcrackerConfig, String> {
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+fn parse(bytes: &[u8]) -> Result<NutcrackerConfig, String> {
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let valid = &bytes[..error.valid_up_to()];
         let line = valid.iter().filter(|&&byte| byte == b'\n').count() + 1;
         format!("line {line}: this is not UTF-8")
     })?;
-    NutcrackerConfig::parse(&text).map_err(|error| error.to_string())
+    NutcrackerConfig::parse(text).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -71,7 +72,7 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_text_are_refused_with_their_line() {
-        let error = parse(b"p:\n  listen: \xff\n".to_vec()).unwrap_err();
+        let error = parse(b"p:\n  listen: \xff\n").unwrap_err();
         assert_eq!(error, "line 2: this is not UTF-8");
     }
 

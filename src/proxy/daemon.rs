@@ -30,7 +30,8 @@ use std::process::Stdio;
 /// Set for the child, to the pid of the parent: one that came down from an older ancestor means nothing.
 const VARIABLE: &str = "SHARDWRIGHT_PROXY_DAEMON_OF";
 
-const READY: &str = "ready\n";
+/// The line that the child writes when it runs.
+const READY: &str = "shardwright-proxy is ready";
 
 /// Which of the two processes this is.
 #[derive(Debug)]
@@ -63,7 +64,7 @@ impl Starter {
         if self.waits {
             let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
             // The parent may have been interrupted; that is no reason not to run.
-            let _ = io::stdout().write_all(READY.as_bytes()).and_then(|()| io::stdout().flush());
+            let _ = writeln!(io::stdout(), "{READY}");
             rustix::stdio::dup2_stdout(&null)?;
             rustix::stdio::dup2_stderr(&null)?;
         }
@@ -93,12 +94,12 @@ pub(super) fn detach() -> io::Result<Side> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
     let mut child = command.spawn()?;
-    let mut said = String::new();
     if let Some(stdout) = child.stdout.take() {
-        BufReader::new(stdout).read_line(&mut said)?;
-    }
-    if said == READY {
-        return Ok(Side::Parent(ExitCode::SUCCESS));
+        for line in BufReader::new(stdout).lines() {
+            if line? == READY {
+                return Ok(Side::Parent(ExitCode::SUCCESS));
+            }
+        }
     }
     // It has said why itself.
     child.wait()?;
@@ -161,6 +162,37 @@ mod tests {
         drop(file);
         assert_eq!(fs::read_to_string(&path).unwrap(), "1");
         fs::remove_file(&path).unwrap();
+    }
+
+    /// The test starts itself as the parent, which starts itself as the daemon.
+    #[test]
+    fn a_daemon_leaves_the_session_and_is_heard_of() {
+        const NAME: &str = "proxy::daemon::tests::a_daemon_leaves_the_session_and_is_heard_of";
+        const REPORT: &str = "SHARDWRIGHT_TEST_DAEMON";
+        let Some(path) = std::env::var_os(REPORT) else {
+            let path = scratch("daemon");
+            let mut parent = Command::new(std::env::current_exe().unwrap());
+            parent.args([NAME, "--exact", "--nocapture"]).env(REPORT, &path);
+            let output = parent.stdin(Stdio::piped()).output().unwrap();
+            assert!(output.status.success(), "{output:?}");
+            let report = fs::read_to_string(&path).unwrap();
+            fs::remove_file(&path).unwrap();
+            let here = std::env::current_dir().unwrap();
+            assert_eq!(report, format!("leads its session in {}", here.display()));
+            return;
+        };
+        match detach().unwrap() {
+            Side::Parent(code) => assert_eq!(code, ExitCode::SUCCESS),
+            Side::Daemon(starter) => {
+                let session = rustix::process::getsid(None).unwrap();
+                assert_eq!(session, rustix::process::getpid());
+                let here = std::env::current_dir().unwrap();
+                fs::write(path, format!("leads its session in {}", here.display())).unwrap();
+                starter.ready().unwrap();
+                let null = fs::read_link("/proc/self/fd/2").unwrap_or("/dev/null".into());
+                assert_eq!(null, Path::new("/dev/null"));
+            }
+        }
     }
 
     #[test]

@@ -170,7 +170,8 @@ pub(super) fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     match error.raw_os_error() {
         Some(number) => text.trim_end_matches(&format!(" (os error {number})")).to_owned(),
-        None => text,
+        // A resolver's has one more thing in front that is said anyway.
+        None => text.trim_start_matches("failed to lookup address information: ").to_owned(),
     }
 }
 
@@ -248,6 +249,39 @@ mod tests {
         let line = formatted(SystemTime::UNIX_EPOCH, "log.rs", 1, format_args!("{text}"));
         assert!(line.ends_with("é...\n"));
         assert!(line.len() < MAX_TEXT + 64);
+    }
+
+    #[test]
+    fn a_log_that_was_moved_away_is_begun_again() {
+        let path = |name: &str| {
+            std::env::temp_dir().join(format!("shardwright-{}-{name}", std::process::id()))
+        };
+        let (here, away) = (path("log"), path("log.1"));
+        let texts = |path: &Path| {
+            let text = std::fs::read_to_string(path).unwrap();
+            std::fs::remove_file(path).unwrap();
+            let texts = text.lines().filter_map(|line| line.split(' ').nth(3));
+            texts.map(str::to_owned).collect::<Vec<_>>()
+        };
+        open(Some(&here), 5).unwrap();
+        assert!(!is_on_stderr());
+        log!(Notice, "one");
+        log!(Information, "not-wanted");
+        std::fs::rename(&here, &away).unwrap();
+        log!(Error, "two");
+        reopen().unwrap();
+        raise();
+        log!(Information, "three");
+        lower();
+        for _ in 0..3 {
+            log_seldom!(Warning, "four");
+        }
+        log!(Information, "not-wanted");
+        assert_eq!(texts(&away), ["one", "two"]);
+        assert_eq!(texts(&here), ["up", "three", "down", "four"]);
+        assert!(open(Some("/nonexistent/log".as_ref()), 5).is_err());
+        open(None, 5).unwrap();
+        assert!(is_on_stderr());
     }
 
     #[test]

@@ -12,6 +12,7 @@
 
 use std::fmt;
 use std::io::Write;
+use std::panic::Location;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -99,11 +100,13 @@ fn test(path: &Path) -> ExitCode {
 }
 
 /// Ends the program for a reason, which goes to the log, and to whoever has started it.
+#[track_caller]
 fn fail(reason: impl fmt::Display) -> ExitCode {
     if !log::is_on_stderr() {
         complain(&reason);
     }
-    log::log!(Emergency, "{reason}");
+    let place = Location::caller();
+    log::write(place.file(), place.line(), format_args!("{reason}"));
     ExitCode::FAILURE
 }
 

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use super::configuration;
 use super::control;
 use super::control::ControlSettings;
 use super::control::ExitReason;
@@ -16,7 +17,6 @@ use super::log::log;
 use super::options::Options;
 use super::usage;
 use super::workers::Crew;
-use crate::config::NutcrackerConfig;
 
 /// Runs until told to stop.
 ///
@@ -35,12 +35,10 @@ pub(super) fn run(options: Options, starter: Starter) -> ExitCode {
 
 /// Reads the configuration and starts the workers.
 fn start(options: &Options) -> Result<(Crew, Vec<u8>), String> {
-    let path = options.configuration.display();
-    let text = std::fs::read(&options.configuration)
-        .map_err(|error| format!("conf: failed to open configuration '{path}': {}", log::reason(&error)))?;
-    let config = std::str::from_utf8(&text)
-        .map_err(|_| format!("conf: '{path}' is not UTF-8"))
-        .and_then(|text| NutcrackerConfig::parse(text).map_err(|error| format!("conf: '{path}' {error}")))?;
+    let (config, text) = configuration::load(&options.configuration).inspect_err(|_| {
+        let path = options.configuration.display();
+        super::complain(format_args!("configuration file '{path}' syntax is invalid"));
+    })?;
     let notes: Notes = Arc::new(note);
     Ok((Crew::start(options.workers.count().get(), &config, &notes)?, text))
 }

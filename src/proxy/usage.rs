@@ -37,16 +37,16 @@ Options:
   -d, --daemonize        : run as a daemon
   -D, --describe-stats   : print stats description and exit
   -v, --verbose=N        : set logging level (default: 5, min: 0, max: 11)
-  -o, --output=S         : set logging file (default: stderr, of a daemon: /var/log/nutcracker/nutcracker.log)
+  -o, --output=S         : set logging file (default: stderr, with -d /var/log/nutcracker/nutcracker.log)
   -c, --conf-file=S      : set configuration file (default: /etc/nutcracker/nutcracker.yml)
   -s, --stats-port=N     : set stats monitoring port (default: 22222)
   -a, --stats-addr=S     : set stats monitoring ip (default: 0.0.0.0)
-  -i, --stats-interval=N : accepted for nutcracker's sake: stats are always up to date (default: 30000 msec)
-  -p, --pid-file=S       : set pid file (default: off, of a daemon: /run/nutcracker/nutcracker.pid)
-  -m, --mbuf-size=N      : accepted for nutcracker's sake: keys may have any size (default: 16384 bytes)
-      --http=[S:]N       : serve /metrics, /healthz and /stats over http (default: off, address 127.0.0.1)
-      --workers=N        : set number of threads that serve clients, or auto: one a core (default: 1, max: 1024)
-      --watch            : load the configuration again when its file changes, as SIGUSR1 does (default: off)
+  -i, --stats-interval=N : no effect, stats are always current (default: 30000 msec)
+  -p, --pid-file=S       : set pid file (default: none, with -d /run/nutcracker/nutcracker.pid)
+  -m, --mbuf-size=N      : checked and without effect, memory is used as needed (default: 16384 bytes)
+      --http=[S:]N       : serve /metrics, /healthz and /stats on this port (default: off, on 127.0.0.1)
+      --workers=N        : set number of threads that serve clients, auto: one a core (default: 1, max: 1024)
+      --watch            : load the configuration again when its file changes (SIGUSR1 always does)
 
 ";
 
@@ -78,10 +78,30 @@ const SERVER_STATS: Descriptions = &[
     ("out_queue_bytes", "current request bytes in outgoing queue"),
 ];
 
-/// `-D`.
+/// What nutcracker has not.
+const OUR_POOL_STATS: Descriptions = &[
+    ("clients_accepted", "# clients ever accepted"),
+    ("clients_refused", "# clients refused because there were too many"),
+    ("client_bytes_in", "total bytes from clients"),
+    ("client_bytes_out", "total bytes to clients"),
+];
+
+/// What nutcracker has not.
+const OUR_SERVER_STATS: Descriptions = &[
+    ("live", "1 if server is used, 0 while it is ejected or probed"),
+    ("ejections", "# times server was ejected"),
+    ("latency_microseconds", "total time in usec that responses took"),
+];
+
+/// `-D`: what nutcracker prints, then ours.
 pub(super) fn descriptions() -> String {
     let mut text = String::new();
-    for (title, stats) in [("pool stats:", POOL_STATS), ("\nserver stats:", SERVER_STATS)] {
+    for (title, stats) in [
+        ("pool stats:", POOL_STATS),
+        ("\nserver stats:", SERVER_STATS),
+        ("\npool stats that nutcracker does not have:", OUR_POOL_STATS),
+        ("\nserver stats that nutcracker does not have:", OUR_SERVER_STATS),
+    ] {
         text.push_str(title);
         text.push('\n');
         for (name, description) in stats {
@@ -89,4 +109,28 @@ pub(super) fn descriptions() -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_option_is_in_the_help_with_its_default() {
+        use crate::proxy::options::Options;
+        for path in [Options::OUTPUT, Options::CONFIGURATION, Options::PID_FILE] {
+            assert!(USAGE.contains(path), "{path}");
+        }
+        for long in ["help", "test-conf", "mbuf-size=N", "http=", "workers=", "watch"] {
+            assert!(USAGE.contains(&format!("--{long}")), "{long}");
+        }
+        assert!(USAGE.lines().all(|line| line.len() <= 110));
+    }
+
+    #[test]
+    fn descriptions_stand_in_one_column() {
+        let text = descriptions();
+        let mut columns = text.lines().filter_map(|line| line.find('"'));
+        assert!(columns.all(|column| column == 22), "{text}");
+    }
 }

@@ -1,0 +1,3 @@
+//! The program `shardwright-proxy`, and the real nutcracker beside it.
+
+mod command_line;
