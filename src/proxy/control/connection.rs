@@ -141,3 +141,89 @@ fn read(socket: &mut Socket, buffer: &mut [u8]) -> io::Result<usize> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+    use crate::proxy::control::clock;
+
+    /// A connection that waits for a request, and its client.
+    fn scene() -> (Connection, UnixStream, Instant) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        theirs.set_nonblocking(true).unwrap();
+        let socket = Socket::Unix(mio::net::UnixStream::from_std(ours));
+        let now = clock::now();
+        (Connection::asking(socket, now), theirs, now)
+    }
+
+    fn answer(asked: Asked) -> Vec<u8> {
+        format!("{asked:?}").into_bytes()
+    }
+
+    #[test]
+    fn a_client_that_dribbles_gets_no_more_time() {
+        let (mut connection, mut client, now) = scene();
+        for second in 0..4 {
+            client.write_all(b"G").unwrap();
+            let now = now + Duration::from_secs(second);
+            assert!(!connection.advance(now, |_| unreachable!("there is no request")));
+        }
+        assert_eq!(connection.deadline(), now + ASKING);
+    }
+
+    #[test]
+    fn a_reply_is_followed_by_the_end_and_a_short_farewell() {
+        let (mut connection, mut client, now) = scene();
+        client.write_all(b"GET / HTTP/1.1\r\n\r\n and more").unwrap();
+        assert!(!connection.advance(now, answer));
+        assert_eq!(connection.deadline(), now + PARTING);
+        let mut reply = String::new();
+        client.read_to_string(&mut reply).unwrap();
+        assert_eq!(reply, "Ok(Request { is_head: false, path: \"/\" })");
+        drop(client);
+        assert!(connection.advance(now, answer));
+    }
+
+    #[test]
+    fn a_client_that_does_not_read_has_a_while_for_it() {
+        let (mut connection, mut client, now) = scene();
+        client.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+        assert!(!connection.advance(now, |_| vec![b'a'; 10_000_000]));
+        assert_eq!(connection.deadline(), now + REPLYING);
+        let mut length = 0;
+        let mut buffer = [0; 65_536];
+        while connection.deadline() == now + REPLYING {
+            while let Ok(count) = client.read(&mut buffer) {
+                length += count;
+            }
+            assert!(!connection.advance(now, |_| unreachable!("it was asked")));
+        }
+        while let Ok(count @ 1..) = client.read(&mut buffer) {
+            length += count;
+        }
+        assert_eq!(length, 10_000_000);
+    }
+
+    #[test]
+    fn a_client_that_never_stops_sending_is_left() {
+        let (mut connection, mut client, now) = scene();
+        client.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+        let mut sent = 0;
+        while !connection.advance(now, answer) {
+            assert!(sent < 2 * MAX_PARTING);
+            client.write_all(&[b'a'; 4096]).unwrap();
+            sent += 4096;
+        }
+    }
+
+    #[test]
+    fn a_client_that_leaves_is_over() {
+        let (mut connection, mut client, now) = scene();
+        client.write_all(b"GET").unwrap();
+        drop(client);
+        assert!(connection.advance(now, |_| unreachable!("there is no request")));
+    }
+}

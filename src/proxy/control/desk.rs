@@ -29,11 +29,6 @@ use super::reports::Reports;
 pub(super) const WAKER: Token = Token(0);
 const FIRST_DOOR: usize = 1;
 
-/// The token of the listener that stands at `place` among the doors.
-pub(super) fn door(place: usize) -> Token {
-    Token(FIRST_DOOR + place)
-}
-
 /// The most connections at a time. Whoever comes when there are as many takes the place of the one that would
 /// be given up first.
 const MAX_CONNECTIONS: usize = 32;
@@ -226,4 +221,9 @@ impl Desk {
         let turn = if is_draining { DRAINING_TURN } else { TURN };
         first.map_or(turn, |first| first.saturating_duration_since(now).min(turn))
     }
+}
+
+/// The token of the listener that stands at `place` among the doors.
+pub(super) fn door(place: usize) -> Token {
+    Token(FIRST_DOOR + place)
 }

@@ -190,10 +190,10 @@ impl Control {
     /// Waits until it is time for the process to end.
     pub(super) fn wait(mut self) -> ExitReason {
         let reason = self.reasons.recv().unwrap_or(ExitReason::Stopped);
-        if !matches!(reason, ExitReason::Forced) {
-            if let Some(thread) = self.thread.take() {
-                let _ = thread.join();
-            }
+        if !matches!(reason, ExitReason::Forced)
+            && let Some(thread) = self.thread.take()
+        {
+            let _ = thread.join();
         }
         reason
     }

@@ -148,8 +148,8 @@ pub(super) fn metrics(stats: &Stats, resources: &Resources, started: Duration) -
     page.process(resources, started);
     page.single(
         COUNTER,
-        "shardwright_connections_total",
-        "Listeners, clients and attempts to reach nodes.",
+        "shardwright_connections_opened_total",
+        "Listeners and clients ever, and attempts to reach nodes.",
         stats.total_connections,
     );
     page.single(
@@ -432,7 +432,8 @@ mod tests {
             if let Some(rest) = line.strip_prefix("# TYPE ") {
                 let (name, kind) = rest.split_once(' ').unwrap();
                 assert_eq!(kind == COUNTER, name.ends_with("_total"), "{line}");
-                declared.push(name);
+                // The part before `_total` is the name in OpenMetrics, where it is nobody else's either.
+                declared.push(name.trim_end_matches("_total"));
             } else if !line.starts_with("# HELP ") {
                 let name = line.split(['{', ' ']).next().unwrap();
                 assert!(name.starts_with(declared.last().unwrap()), "{line}");
