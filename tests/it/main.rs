@@ -41,5 +41,7 @@ mod opening;
 #[cfg(feature = "r2d2")]
 mod pools;
 mod presets;
+#[cfg(feature = "proxy")]
+mod proxy;
 #[cfg(feature = "redis")]
 mod redis_tests;
