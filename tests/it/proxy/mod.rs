@@ -3,5 +3,15 @@
 //!
 //! Numbers of rows are those of the table of behaviours in `guide/moving_from_nutcracker.md`.
 
+mod databases;
+mod ejection;
+mod memcached;
+mod memcached_more;
+mod placement;
+mod redis_errors;
+mod redis_failures;
+mod redis_fragments;
 mod redis_local;
+mod redis_routing;
+mod resets;
 mod support;

@@ -77,8 +77,22 @@ fn a_password_opens_the_pool_and_a_wrong_one_closes_it_again() {
     let (set, get) = (format!("SET {a} v"), format!("GET {a}"));
     let many = format!("MGET {a} {b}");
     let reply = sides.alike(requests(&[
-        &get, "PING", "LOLWUT", &many, "AUTH wrong", &get, "AUTH sesame", &set, &get, &many, "PING",
-        "AUTH wrong", &get, "PING", "AUTH sesame", &get,
+        &get,
+        "PING",
+        "LOLWUT",
+        &many,
+        "AUTH wrong",
+        &get,
+        "AUTH sesame",
+        &set,
+        &get,
+        &many,
+        "PING",
+        "AUTH wrong",
+        &get,
+        "PING",
+        "AUTH sesame",
+        &get,
     ]));
     let expected = [
         &NO_AUTH.repeat(4),

@@ -3,9 +3,11 @@
 use std::sync::Mutex;
 
 use shardwright::Node;
+use shardwright::Router;
 use shardwright::Topology;
 
 use crate::support::Process;
+use crate::support::fake_node::FakeNode;
 use crate::support::memcached::Memcached;
 use crate::support::proxy::Program;
 use crate::support::proxy::Proxy;
@@ -201,15 +203,21 @@ pub(super) fn pool(settings: &[&str], servers: &[String]) -> String {
 
 /// A key that is on `node` of `nodes` that are named `node0`, `node1` and so on.
 pub(super) fn key_on(nodes: usize, node: usize, salt: &str) -> String {
-    let lines = (0..nodes).map(|node| line(node, 1).parse::<Node>().expect("our own line"));
-    let router = Topology::new(lines).expect("there are nodes").router();
-    let name = format!("node{node}");
-    let is_there = |key: &String| {
-        let owner = router.node_for_key(key.as_bytes()).expect("all live");
-        router.node(owner).name() == name
-    };
+    let router = router(nodes);
     let mut keys = (0..).map(|number| format!("{salt}{number}"));
-    keys.find(is_there).expect("every node has keys")
+    keys.find(|key| owner(&router, key) == node).expect("every node has keys")
+}
+
+/// Where such nodes keep keys, with the default hash.
+pub(super) fn router(nodes: usize) -> Router {
+    let lines = (0..nodes).map(|node| line(node, 1).parse::<Node>().expect("our own line"));
+    Topology::new(lines).expect("there are nodes").router()
+}
+
+/// The number of the node that owns a key.
+pub(super) fn owner(router: &Router, key: &str) -> usize {
+    let node = router.node(router.node_for_key(key.as_bytes()).expect("all live"));
+    node.name()["node".len()..].parse().expect("our own name")
 }
 
 /// The programs that this run is about, each in front of the same servers.
@@ -253,19 +261,63 @@ impl<'a> Sides<'a> {
         });
         let (first, expected) = transcripts.next().expect("something is to be tested");
         for (program, transcript) in transcripts {
-            let what = bytes.escape_ascii();
+            let what = escaped(bytes);
             assert_eq!(transcript, expected, "{program:?}, not as {first:?}, to {what}");
         }
         expected
     }
 
-    /// Asserts what each answers to bytes on a new connection.
+    /// Asserts what each answers to bytes on a new connection: texts for [`fits`].
     pub(super) fn differ(&self, bytes: impl AsRef<[u8]>, theirs: &str, ours: &str) {
         let bytes = bytes.as_ref();
         self.each(|proxy| {
             let expected = if proxy.is_ours() { ours } else { theirs };
-            let what = bytes.escape_ascii();
-            assert_eq!(proxy.transcript(bytes), expected, "{:?} to {what}", proxy.program());
+            let transcript = proxy.transcript(bytes);
+            let (program, what) = (proxy.program(), escaped(bytes));
+            assert!(fits(&transcript, expected), "{program:?}: {transcript:?} to {what}");
         });
     }
+}
+
+/// The beginning of some bytes, for people.
+fn escaped(bytes: &[u8]) -> String {
+    bytes[..bytes.len().min(400)].escape_ascii().to_string()
+}
+
+/// Runs `test` with each program in front of nodes that `make` makes for it.
+pub(super) fn before_fakes(
+    settings: &[&str],
+    make: impl Fn() -> Vec<FakeNode>,
+    test: impl Fn(&Proxy, &[FakeNode]),
+) {
+    for program in Program::chosen() {
+        eprintln!("with {program:?}");
+        let nodes = make();
+        let lines = nodes.iter().enumerate().map(|(number, node)| line(number, node.port()));
+        let proxy = Proxy::start(program, &[pool(settings, &lines.collect::<Vec<_>>())]);
+        test(&proxy, &nodes);
+    }
+}
+
+/// Whether a text is as the pattern says, in which `…` stands for anything in one line.
+pub(super) fn fits(text: &str, pattern: &str) -> bool {
+    let mut pieces = pattern.split('…');
+    let first = pieces.next().unwrap_or_default();
+    let Some(mut rest) = text.strip_prefix(first) else { return false };
+    let mut is_open = false;
+    for piece in pieces {
+        is_open = piece.is_empty();
+        let line = rest.find("\r\n").unwrap_or(rest.len());
+        let Some(at) = rest.find(piece) else { return false };
+        if at > line {
+            return false;
+        }
+        rest = &rest[at + piece.len()..];
+    }
+    rest.is_empty() || is_open && !rest.contains("\r\n")
+}
+
+#[track_caller]
+pub(super) fn assert_fits(text: &str, pattern: &str) {
+    assert!(fits(text, pattern), "{text:?}, not {pattern:?}");
 }

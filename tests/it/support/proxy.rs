@@ -87,7 +87,8 @@ impl Proxy {
                 .expect("scratch is writable");
             let mut command = program.command();
             command.args(["-c", "nutcracker.yml", "-a", "127.0.0.1"]);
-            command.args(["-s", &stats_port.to_string()]).args(arguments);
+            // nutcracker's numbers are older than this, when nothing happens.
+            command.args(["-s", &stats_port.to_string(), "-i", "50"]).args(arguments);
             let process = Process::start(&mut wrap(command), directory);
             let mut proxy = Self { program, process, ports, stats_port };
             if proxy.begins() {
@@ -220,8 +221,7 @@ fn configuration(ports: &[u16], pools: &[String]) -> String {
     let pool = |(number, (port, pool)): (usize, (&u16, &String))| {
         // A pool may say itself where it listens.
         let own = pool.lines().any(|line| line.trim_start().starts_with("listen:"));
-        let listen =
-            if own { String::new() } else { format!("  listen: 127.0.0.1:{port}\n") };
+        let listen = if own { String::new() } else { format!("  listen: 127.0.0.1:{port}\n") };
         format!("{}:\n{listen}{pool}", pool_name(number))
     };
     ports.iter().zip(pools).enumerate().map(pool).collect()
