@@ -29,9 +29,9 @@ use pool::Server;
 use random::Random;
 use witnesses::Witnesses;
 
-mod pool;
-mod random;
-mod witnesses;
+pub(crate) mod pool;
+pub(crate) mod random;
+pub(crate) mod witnesses;
 
 const KEYS: usize = 2000;
 
@@ -159,10 +159,10 @@ fn of_two_equal_points_the_same_one_wins() {
 
 /// nutcracker sorts points with the C library's `qsort`, and of equal ones the first wins. With glibc
 /// this is the one inserted first; other libraries leave it open.
-const POINTS_ARE_SORTED_STABLY: bool = cfg!(target_env = "gnu");
+pub(crate) const POINTS_ARE_SORTED_STABLY: bool = cfg!(target_env = "gnu");
 
 /// Pairs of names of which a point of the one is a point of the other.
-fn pairs_with_a_common_point(count: usize) -> Vec<[String; 2]> {
+pub(crate) fn pairs_with_a_common_point(count: usize) -> Vec<[String; 2]> {
     let id = NodeId::new(0).unwrap();
     let name = |number| format!("node{number}");
     let mut points = Vec::new();
@@ -176,7 +176,7 @@ fn pairs_with_a_common_point(count: usize) -> Vec<[String; 2]> {
     pairs.map(|pair| [name(pair[0].1), name(pair[1].1)]).take(count).collect()
 }
 
-fn pool_of_named(addresses: &[Address], names: &[String]) -> Pool {
+pub(crate) fn pool_of_named(addresses: &[Address], names: &[String]) -> Pool {
     let named = addresses.iter().zip(names).enumerate();
     let servers =
         named.map(|(witness, (address, name))| Server::new(witness, address, 1, Some(name)));
@@ -184,7 +184,7 @@ fn pool_of_named(addresses: &[Address], names: &[String]) -> Pool {
 }
 
 /// The seed of the random pools: always the same one, or `SHARDWRIGHT_SEED`.
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     match std::env::var("SHARDWRIGHT_SEED") {
         Ok(seed) => seed.parse().expect("SHARDWRIGHT_SEED is a number"),
         Err(_) => 5,
@@ -192,7 +192,7 @@ fn seed() -> u64 {
 }
 
 /// A directory that is removed when dropped.
-struct Scratch(PathBuf);
+pub(crate) struct Scratch(pub(crate) PathBuf);
 
 impl Drop for Scratch {
     fn drop(&mut self) {
@@ -231,8 +231,8 @@ fn compare_with_random_keys(random: &mut Random, pools: &[Pool]) {
     }
 }
 
-/// Compares where nutcracker sends each of `keys` with where `router` does.
-fn compare(pool: &Pool, router: &Router, port: u16, keys: &[Vec<u8>]) {
+/// Compares where a proxy sends each of `keys` with where `router` does.
+pub(crate) fn compare(pool: &Pool, router: &Router, port: u16, keys: &[Vec<u8>]) {
     let witness_of = |id: NodeId| {
         let name = router.node(id).name();
         let server = pool.servers.iter().find(|server| server.node().name() == name);
@@ -244,7 +244,7 @@ fn compare(pool: &Pool, router: &Router, port: u16, keys: &[Vec<u8>]) {
         let ours = by_id[router.node_for_key(key).unwrap().index()];
         assert!(
             theirs == Ok(ours),
-            "SHARDWRIGHT_SEED={}: nutcracker sends '{}' to {theirs:?}, we to {ours}, in\n{pool}",
+            "SHARDWRIGHT_SEED={}: the proxy sends '{}' to {theirs:?}, we to {ours}, in\n{pool}",
             seed(),
             key.escape_ascii()
         );
@@ -252,13 +252,13 @@ fn compare(pool: &Pool, router: &Router, port: u16, keys: &[Vec<u8>]) {
 }
 
 /// A client of a pool behind which are witnesses.
-struct Client {
+pub(crate) struct Client {
     socket: BufReader<TcpStream>,
     is_redis: bool,
 }
 
 impl Client {
-    fn connect(port: u16, is_redis: bool) -> Self {
+    pub(crate) fn connect(port: u16, is_redis: bool) -> Self {
         let socket = TcpStream::connect(("127.0.0.1", port)).expect("nutcracker listens");
         socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         socket.set_nodelay(true).unwrap();
@@ -266,7 +266,7 @@ impl Client {
     }
 
     /// The number of the witness that got each key, or the error that came back.
-    fn ask(&mut self, keys: &[Vec<u8>]) -> Vec<Result<usize, String>> {
+    pub(crate) fn ask(&mut self, keys: &[Vec<u8>]) -> Vec<Result<usize, String>> {
         let mut answers = Vec::with_capacity(keys.len());
         for some in keys.chunks(100) {
             let mut requests = Vec::new();

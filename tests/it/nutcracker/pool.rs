@@ -9,26 +9,26 @@ use shardwright::HashTag;
 use shardwright::Node;
 use shardwright::Topology;
 
-pub(super) struct Pool {
-    pub(super) hash: HashKind,
-    pub(super) distribution: DistributionKind,
-    pub(super) hash_tag: Option<HashTag>,
-    pub(super) servers: Vec<Server>,
+pub(crate) struct Pool {
+    pub(crate) hash: HashKind,
+    pub(crate) distribution: DistributionKind,
+    pub(crate) hash_tag: Option<HashTag>,
+    pub(crate) servers: Vec<Server>,
     /// Or memcached.
-    pub(super) is_redis: bool,
+    pub(crate) is_redis: bool,
     /// Whether one failure ejects a server, for good.
-    pub(super) ejects: bool,
+    pub(crate) ejects: bool,
 }
 
-pub(super) struct Server {
+pub(crate) struct Server {
     /// Number of the witness behind it.
-    pub(super) witness: usize,
+    pub(crate) witness: usize,
     /// As in a `servers:` list.
-    pub(super) line: String,
+    pub(crate) line: String,
 }
 
 impl Server {
-    pub(super) fn new(
+    pub(crate) fn new(
         witness: usize,
         address: &Address,
         weight: usize,
@@ -46,7 +46,7 @@ impl Server {
         Self { witness, line }
     }
 
-    pub(super) fn node(&self) -> Node {
+    pub(crate) fn node(&self) -> Node {
         self.line.parse().expect("nutcracker takes the line, so we do")
     }
 }
@@ -66,7 +66,7 @@ impl Default for Pool {
 }
 
 impl Pool {
-    pub(super) fn topology(&self) -> Topology {
+    pub(crate) fn topology(&self) -> Topology {
         let topology = Topology::new(self.servers.iter().map(Server::node))
             .expect("nutcracker takes the pool, so we do")
             .with_hash(self.hash)

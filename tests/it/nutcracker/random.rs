@@ -11,7 +11,7 @@ use super::pool::Pool;
 use super::pool::Server;
 
 /// SplitMix64 (Steele, Lea, Flood 2014).
-pub(super) struct Random(pub(super) u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -22,11 +22,11 @@ impl Random {
     }
 
     /// A number from 0 up to and without `end`.
-    pub(super) fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         (self.next() % end as u64) as usize
     }
 
-    pub(super) fn pick<'t, T>(&mut self, of: &'t [T]) -> &'t T {
+    pub(crate) fn pick<'t, T>(&mut self, of: &'t [T]) -> &'t T {
         &of[self.below(of.len())]
     }
 
@@ -44,7 +44,7 @@ impl Random {
 const TAGS: [&str; 4] = ["{}", "$$", "ab", "é"];
 
 /// A pool of `count` of the witnesses at `addresses`.
-pub(super) fn pool(
+pub(crate) fn pool(
     random: &mut Random,
     hash: HashKind,
     distribution: DistributionKind,
@@ -117,7 +117,7 @@ fn respelled(random: &mut Random, address: &Address) -> Address {
 }
 
 /// `count` keys of all shapes that the protocol of `pool` allows.
-pub(super) fn keys(random: &mut Random, count: usize, pool: &Pool) -> Vec<Vec<u8>> {
+pub(crate) fn keys(random: &mut Random, count: usize, pool: &Pool) -> Vec<Vec<u8>> {
     let mut keys: Vec<_> = (0..count).map(|_| key(random, pool.hash_tag)).collect();
     if !pool.is_redis {
         keys.iter_mut().for_each(suit_memcached);

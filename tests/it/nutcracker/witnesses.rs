@@ -18,7 +18,7 @@ use rustix::event::PollFlags;
 use shardwright::Address;
 
 /// Some servers in one thread; their numbers are their places in `addresses`.
-pub(super) struct Witnesses {
+pub(crate) struct Witnesses {
     addresses: Vec<Address>,
     orders: mpsc::Sender<Order>,
     /// A byte here makes the thread look for orders; its end ends the thread.
@@ -54,7 +54,7 @@ impl Listener for UnixListener {
 impl Witnesses {
     /// Starts `tcp` of them on 127.0.0.1, and where this machine has it: `unix` on sockets in
     /// `directory`, two on IPv6 and two on port 11211 of loopback addresses that nobody else uses.
-    pub(super) fn start(tcp: usize, unix: usize, directory: &Path) -> Self {
+    pub(crate) fn start(tcp: usize, unix: usize, directory: &Path) -> Self {
         let mut listeners: Vec<Box<dyn Listener>> = Vec::new();
         let mut addresses = Vec::new();
         let mut listen = |host: &str, port| {
@@ -87,12 +87,12 @@ impl Witnesses {
         Self { addresses, orders, bell: Some(bell), thread: Some(thread) }
     }
 
-    pub(super) fn addresses(&self) -> &[Address] {
+    pub(crate) fn addresses(&self) -> &[Address] {
         &self.addresses
     }
 
     /// Closes a witness with all its connections, as if its process had died.
-    pub(super) fn kill(&self, number: usize) {
+    pub(crate) fn kill(&self, number: usize) {
         let (done, is_done) = mpsc::channel();
         self.orders.send(Order(number, done)).expect("the thread lives");
         self.bell.as_ref().expect("the bell hangs until the end").write_all(b"!").unwrap();
@@ -175,7 +175,10 @@ impl Connection {
 fn answer(bytes: &[u8], number: usize) -> Option<(usize, Vec<u8>)> {
     let (line, mut end) = line(bytes, 0)?;
     let Some(count) = line.strip_prefix(b"*") else {
-        let key = line.strip_prefix(b"get ").expect("memcached pools are sent only `get`");
+        let Some(key) = line.strip_prefix(b"get ") else {
+            // A proxy that asks whether it is there.
+            return Some((end, b"VERSION 1.6.18\r\n".to_vec()));
+        };
         let number = number.to_string();
         let mut answer = [b"VALUE ", key].concat();
         answer.extend(format!(" 0 {}\r\n{number}\r\nEND\r\n", number.len()).into_bytes());

@@ -1,3 +1,23 @@
-//! The program `shardwright-proxy`, and the real nutcracker beside it.
+//! The proxy as its clients see it, in front of real servers: what nutcracker does is run on the real
+//! one as well and compared, and what we do otherwise on purpose is asserted of each.
+//!
+//! Numbers of rows are those of the table of behaviours in `guide/moving_from_nutcracker.md`.
 
 mod command_line;
+mod databases;
+mod ejection;
+mod memcached;
+mod memcached_more;
+mod placement;
+mod redis_all_nodes;
+mod redis_errors;
+mod redis_failures;
+mod redis_fragments;
+mod redis_local;
+mod redis_routing;
+mod redis_sessions;
+mod redis_transactions;
+mod redis_volume;
+mod redis_waiting;
+mod resets;
+mod support;
