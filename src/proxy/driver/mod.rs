@@ -390,18 +390,31 @@ impl Worker {
             if turn == READS {
                 return self.sockets.resumed.push(link);
             }
+            let room = match link {
+                Link::Session(key) => self.core.session_room(key),
+                Link::Backend(_) => None,
+            };
+            if let Some(room) = room {
+                let wanted = room.len();
+                match connection.stream.read(room) {
+                    Ok(count) if count > 0 => {
+                        connection.is_readable = count == wanted || connection.is_read_closed;
+                        if let Link::Session(key) = link {
+                            self.core.session_filled(&mut self.sockets, key, count);
+                        }
+                        continue;
+                    }
+                    read => {
+                        if self.end_of_read(link, read) {
+                            return;
+                        }
+                        continue;
+                    }
+                }
+            }
             let buffer = &mut self.buffer[self.start..self.start + READ];
             match connection.stream.read(buffer) {
-                Ok(0) => {
-                    connection.is_readable = false;
-                    return match link {
-                        Link::Session(key) => self.core.session_ended(&mut self.sockets, key),
-                        Link::Backend(key) => {
-                            self.core.backend_closed(&mut self.sockets, key, Closed::Eof);
-                        }
-                    };
-                }
-                Ok(count) => {
+                Ok(count) if count > 0 => {
                     // A short read was all there is: what comes later is told.
                     connection.is_readable = count == READ || connection.is_read_closed;
                     let bytes = &self.buffer[self.start..self.start + count];
@@ -414,21 +427,37 @@ impl Worker {
                         }
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    connection.is_readable = false;
-                    return;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    return match link {
-                        Link::Session(key) => self.core.session_broken(&mut self.sockets, key),
-                        Link::Backend(key) => {
-                            self.core.backend_closed(&mut self.sockets, key, Closed::Io(error));
-                        }
-                    };
+                read => {
+                    if self.end_of_read(link, read) {
+                        return;
+                    }
                 }
             }
         }
+    }
+
+    /// A read gave no bytes: says whether there is nothing more to read.
+    fn end_of_read(&mut self, link: Link, read: io::Result<usize>) -> bool {
+        if let Err(error) = &read
+            && error.kind() == io::ErrorKind::Interrupted
+        {
+            return false;
+        }
+        if let Some(connection) = self.sockets.connection(link) {
+            connection.is_readable = false;
+        }
+        match (read, link) {
+            (Err(error), _) if error.kind() == io::ErrorKind::WouldBlock => {}
+            (Ok(_), Link::Session(key)) => self.core.session_ended(&mut self.sockets, key),
+            (Ok(_), Link::Backend(key)) => {
+                self.core.backend_closed(&mut self.sockets, key, Closed::Eof);
+            }
+            (Err(_), Link::Session(key)) => self.core.session_broken(&mut self.sockets, key),
+            (Err(error), Link::Backend(key)) => {
+                self.core.backend_closed(&mut self.sockets, key, Closed::Io(error));
+            }
+        }
+        true
     }
 
     /// Reads what was not read before.
