@@ -59,7 +59,7 @@ impl Core {
     pub(crate) fn refusal(&self, pool: usize) -> &'static [u8] {
         match self.pools.get(pool).map(|pool| pool.settings.protocol) {
             Some(Protocol::Redis) => b"-ERR max number of clients reached\r\n",
-            _ => b"ERROR Too many open connections\r\n",
+            _ => b"SERVER_ERROR max number of clients reached\r\n",
         }
     }
 
