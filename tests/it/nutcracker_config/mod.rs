@@ -14,7 +14,7 @@ use crate::support::scratch;
 use crate::support::within;
 
 mod mutation;
-mod table;
+pub(crate) mod table;
 
 use table::Verdict;
 

@@ -3,8 +3,12 @@
 //!
 //! Numbers of rows are those of the table of behaviours in `guide/moving_from_nutcracker.md`.
 
+mod clients;
+mod configuration;
 mod databases;
 mod ejection;
+mod hostile;
+mod limits;
 mod memcached;
 mod memcached_more;
 mod placement;
@@ -19,4 +23,7 @@ mod redis_transactions;
 mod redis_volume;
 mod redis_waiting;
 mod resets;
+mod signals;
+mod stats;
 mod support;
+mod traffic;
