@@ -7,7 +7,6 @@ use super::support::Memcacheds;
 use super::support::Redis;
 use super::support::Sides;
 use crate::support::is_installed;
-use crate::support::proxy::Proxy;
 
 #[test]
 fn redis_cli() {
@@ -85,46 +84,43 @@ fn memcapable() {
 #[test]
 fn redis_py() {
     let Some(redis) = Redis::start(3) else { return };
-    if !has_python("redis") {
-        return;
+    let Some(python) = python_with("redis") else { return };
+    let script = include_str!("clients/with_redis.py");
+    for protocol in ["2", "3"] {
+        Sides::ours(&redis, &["hash_tag: '{}'"]).each(|proxy| {
+            let port = proxy.port().to_string();
+            run(Command::new(python).args(["-c", script, &port, protocol]));
+        });
     }
-    Sides::ours(&redis, &["hash_tag: '{}'"]).each(|proxy| {
-        for protocol in ["2", "3"] {
-            redis.direct(0).ask("FLUSHALL");
-            run_python(include_str!("clients/with_redis.py"), proxy, protocol);
-        }
-    });
 }
 
 #[test]
 fn pymemcache() {
     let Some(memcacheds) = Memcacheds::start(3) else { return };
-    if !has_python("pymemcache") {
-        return;
-    }
+    let Some(python) = python_with("pymemcache") else { return };
+    let script = include_str!("clients/with_pymemcache.py");
     Sides::ours(&memcacheds, &["admin_commands: true"]).each(|proxy| {
-        run_python(include_str!("clients/with_pymemcache.py"), proxy, "");
+        run(Command::new(python).args(["-c", script, &proxy.port().to_string()]));
     });
 }
 
-fn run_python(script: &str, proxy: &Proxy, argument: &str) {
-    let port = proxy.port().to_string();
-    run(Command::new("python3").args(["-c", script, &port, argument]));
-}
-
-/// Whether Python has the module. If not, the test is skipped, or under CI fails.
-fn has_python(module: &str) -> bool {
+/// A Python that has the module. If there is none, the test is skipped, or under CI fails.
+fn python_with(module: &str) -> Option<&'static str> {
     if !is_installed("python3") {
-        return false;
+        return None;
     }
-    let import = format!("import {module}");
-    let has = Command::new("python3").args(["-c", &import]).output().unwrap().status.success();
-    if !has {
+    // Debian's own has Debian's packages, and need not be the first one.
+    let has = |python: &&str| {
+        let output = Command::new(python).args(["-c", &format!("import {module}")]).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    let python = ["python3", "/usr/bin/python3"].into_iter().find(has);
+    if python.is_none() {
         let is_ci = std::env::var("CI").is_ok_and(|value| value == "true");
         assert!(!is_ci, "Python has no {module}; run script/bootstrap");
         eprintln!("SKIPPED: Python has no {module}; run script/bootstrap");
     }
-    has
+    python
 }
 
 /// Runs a program that is to succeed.

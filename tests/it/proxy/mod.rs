@@ -12,6 +12,7 @@ mod limits;
 mod memcached;
 mod memcached_more;
 mod placement;
+mod random;
 mod redis_all_nodes;
 mod redis_errors;
 mod redis_failures;

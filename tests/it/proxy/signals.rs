@@ -212,7 +212,7 @@ fn a_hundred_reloads_under_load_lose_nothing() {
     let whole = redis.pool(&[]);
     let reordered = redis.pool(&["timeout: 30000", "server_failure_limit: 3"]);
     let smaller = pool(&["redis: true"], &[0, 1].map(|node| line(node, redis.ports()[node])));
-    let proxy = Proxy::start(Program::Ours, &[whole.clone()]);
+    let proxy = Proxy::start(Program::Ours, std::slice::from_ref(&whole));
     let is_over = Arc::new(AtomicBool::new(false));
     let threads: Vec<_> = (0..4)
         .map(|number| {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::support::Backends;
 use super::support::Memcacheds;
 use super::support::Redis;
 use super::support::Sides;
@@ -97,8 +98,8 @@ fn what_is_counted_is_the_same() {
     let Some(redis) = Redis::start(2) else { return };
     let [a, b] = [0, 1].map(|node| redis.key(node, "key"));
     let mut all = Vec::new();
-    Sides::start(&redis, &[]).each(|_| {});
     for program in Program::chosen() {
+        redis.renew();
         let proxy = Proxy::start(program, &[redis.pool(&[])]);
         let mut client = proxy.client();
         for line in
@@ -187,7 +188,8 @@ fn failures_are_counted() {
     });
     let refused = format!("127.0.0.1:{}:1 node0", free_port());
     for program in Program::chosen() {
-        let proxy = Proxy::start(program, &[pool(&["redis: true"], &[refused.clone()])]);
+        let proxy =
+            Proxy::start(program, &[pool(&["redis: true"], std::slice::from_ref(&refused))]);
         assert_eq!(proxy.client().ask("GET k"), "-ERR Connection refused\r\n");
         eventually("it is counted", || proxy.node_stat("node0", "server_err") == 1);
         eventually("it is counted", || proxy.pool_stat("forward_error") == 1);

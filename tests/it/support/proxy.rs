@@ -172,10 +172,6 @@ impl Proxy {
         &self.ports
     }
 
-    pub fn stats_port(&self) -> u16 {
-        self.stats_port
-    }
-
     /// A new connection to its first pool.
     pub fn client(&self) -> Client {
         Client::connect(self.port())
