@@ -1,7 +1,7 @@
 //! Integration tests: one binary, real servers on free ports.
 
 #[cfg_attr(
-    not(all(feature = "redis", feature = "config", feature = "memcache")),
+    not(all(feature = "redis", feature = "config", feature = "memcache", feature = "proxy")),
     allow(dead_code, reason = "some servers are for the tests of a feature")
 )]
 mod support;
