@@ -41,6 +41,7 @@ mod opening;
 #[cfg(feature = "r2d2")]
 mod pools;
 mod presets;
+mod protocol;
 #[cfg(feature = "proxy")]
 mod proxy;
 #[cfg(feature = "redis")]
