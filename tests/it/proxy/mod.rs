@@ -12,6 +12,7 @@ mod hostile;
 mod limits;
 mod memcached;
 mod memcached_more;
+mod packaging;
 mod placement;
 mod random;
 mod redis_all_nodes;
