@@ -55,7 +55,7 @@
 //! | `acl`, `geospatial`, `num-bigint`, `script`, `streams` (default) | redis-rs's features of these names | as there |
 //! | `memcache` | `ShardedMemcache`: `memcache::Client` over many nodes | memcache without its TLS, rustix, socket2 |
 //! | `memcache-aio` | `ShardedAsyncMemcache`: the same on tokio | `memcache`, futures-util, tokio |
-//! | `memcache-tls` | TLS to memcacheds: `memcache+tls://` | `memcache`, rustls, rustls-native-certs |
+//! | `memcache-tls` | TLS to memcacheds: `memcache+tls://`, for both clients | `memcache`, rustls, rustls-native-certs |
 //! | `config` | `NutcrackerConfig`: pools of a nutcracker.yml | libyaml-safer |
 //! | `tokio-comp` | the asynchronous client, on tokio | futures-util, tokio, redis-rs's `tokio-comp` |
 //! | `smol-comp` | the asynchronous client, on smol | futures-util, smol, redis-rs's `smol-comp`, and with it smol-timeout, whose licence is MPL-2.0 |

@@ -65,16 +65,9 @@ impl Link {
     }
 
     /// The socket that has shaken hands, and the protocol that is spoken on it.
-    ///
-    /// # Errors
-    ///
-    /// If it has TLS, which tasks cannot share yet.
     #[cfg_attr(not(feature = "memcache-aio"), allow(dead_code, reason = "tasks share links there"))]
-    pub(super) fn into_parts(self) -> Result<(Channel, Dialect), WireError> {
-        match self.transport {
-            Transport::Plain(channel) => Ok((channel, self.dialect)),
-            Transport::Tls(_) => Err(WireError::Io(io::ErrorKind::Unsupported.into())),
-        }
+    pub(super) fn into_parts(self) -> (Transport, Dialect) {
+        (self.transport, self.dialect)
     }
 
     /// Whether it may be used again after all its requests were answered.

@@ -10,12 +10,13 @@ use tokio::sync::oneshot::Sender;
 use tokio::time::Instant;
 
 use super::link::LinkState;
+use super::pieces::Pieces;
 use crate::memcached::ask::Ask;
 use crate::memcached::ask::Expected;
 use crate::memcached::ask::Next;
 use crate::memcached::ask::Outcome;
+use crate::memcached::transport::Transport;
 use crate::memcached::wire_error::WireError;
-use crate::net::Channel;
 use crate::net::copy_of;
 use crate::net::pipe;
 use crate::net::pipe::PipeFailure;
@@ -26,11 +27,13 @@ use crate::protocol::memcache::Dialect;
 
 /// A socket that has shaken hands, and who hears when it is closed.
 pub(super) struct MemcacheWire {
-    pub(super) channel: Channel,
-    pub(super) dialect: Dialect,
-    pub(super) state: Arc<LinkState>,
+    transport: Transport,
+    dialect: Dialect,
+    state: Arc<LinkState>,
     /// How much is missing of the next reply at least.
-    pub(super) missing: usize,
+    missing: usize,
+    /// In which pieces requests go, if that matters.
+    pieces: Option<Pieces>,
 }
 
 /// What came of all that was asked at once.
@@ -58,12 +61,19 @@ pub(super) struct Entry {
     sender: Option<Sender<Answer>>,
     until: Option<Instant>,
     /// The reply that is owed next, and its opaque.
-    next: Expected<Box<[u8]>>,
+    next: Owed,
     opaque: u32,
     /// Those that are owed after it. Their opaques follow.
-    others: std::vec::IntoIter<Expected<Box<[u8]>>>,
+    others: std::vec::IntoIter<Owed>,
     outcomes: Vec<Outcome>,
     received: usize,
+}
+
+/// A reply that is to come.
+pub(super) struct Owed {
+    expected: Expected<Box<[u8]>>,
+    /// How long its request is on the wire.
+    pub(super) length: usize,
 }
 
 impl Entry {
@@ -86,6 +96,15 @@ impl Entry {
             others: others.into_iter(),
             received: 0,
         }
+    }
+
+    /// All that is owed, in order.
+    pub(super) fn owed_mut(&mut self) -> impl Iterator<Item = &mut Owed> {
+        std::iter::once(&mut self.next).chain(self.others.as_mut_slice())
+    }
+
+    fn owed(&self) -> impl Iterator<Item = &Owed> {
+        std::iter::once(&self.next).chain(self.others.as_slice())
     }
 
     /// Takes what came of the next request.
@@ -112,13 +131,21 @@ impl Entry {
 
 /// What is to be known of a request. A meta reply shows by its opaque what it belongs to: no key is copied
 /// for it.
-fn owned(ask: &Ask<'_>, dialect: Dialect) -> Expected<Box<[u8]>> {
-    match (ask.expected(), dialect) {
+fn owned(ask: &Ask<'_>, dialect: Dialect) -> Owed {
+    let expected = match (ask.expected(), dialect) {
         (Expected::Key { kind, .. }, Dialect::Meta) => Expected::Key { key: Box::default(), kind },
         (Expected::Key { key, kind }, Dialect::Classic) => Expected::Key { key: key.into(), kind },
         (Expected::Version, _) => Expected::Version,
         (Expected::Flush, _) => Expected::Flush,
         (Expected::Stats, _) => Expected::Stats,
+    };
+    Owed { expected, length: 0 }
+}
+
+impl MemcacheWire {
+    pub(super) fn new(transport: Transport, dialect: Dialect, state: Arc<LinkState>) -> Self {
+        let pieces = transport.piece().map(Pieces::new);
+        Self { transport, dialect, state, missing: 1, pieces }
     }
 }
 
@@ -140,22 +167,36 @@ impl Wire for MemcacheWire {
     type Error = WireError;
 
     fn try_send(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.channel.try_send(bytes)
+        let Some(pieces) = &mut self.pieces else {
+            return self.transport.try_send(bytes);
+        };
+        let piece = &bytes[..pieces.next().min(bytes.len())];
+        let count = self.transport.try_send(piece)?;
+        pieces.sent(count);
+        Ok(count)
+    }
+
+    fn is_flushed(&self) -> bool {
+        self.transport.is_flushed()
     }
 
     fn try_receive(&mut self) -> Result<usize, WireError> {
-        Ok(self.channel.try_receive(self.missing)?)
+        Ok(self.transport.try_receive(self.missing)?)
     }
 
     fn has_room(&self) -> bool {
-        self.channel.has_room()
+        self.transport.has_room()
     }
 
-    /// Nothing is to be noted: a reply is read by who waits for it.
-    fn expect(&mut self, _entry: &Entry) {}
+    /// A reply is read by who waits for it: only where its request ends may have to be noted.
+    fn expect(&mut self, entry: &Entry) {
+        if let Some(pieces) = &mut self.pieces {
+            entry.owed().for_each(|owed| pieces.add(owed.length));
+        }
+    }
 
     fn next_reply(&mut self, first: Option<&mut Entry>) -> Result<Taken, WireError> {
-        let bytes = self.channel.arrived();
+        let bytes = self.transport.arrived();
         self.missing = 1;
         if bytes.is_empty() {
             return Ok(Taken::Nothing);
@@ -163,13 +204,13 @@ impl Wire for MemcacheWire {
         let Some(entry) = first else {
             return Err(WireError::Broken("a reply that nobody asked for".into()));
         };
-        match entry.next.read(bytes, self.dialect, entry.opaque)? {
+        match entry.next.expected.read(bytes, self.dialect, entry.opaque)? {
             Next::Missing(count) => {
                 self.missing = count;
                 Ok(Taken::Nothing)
             }
             Next::Arrived { outcome, length, is_in_step } => {
-                self.channel.take(length);
+                self.transport.take(length);
                 let taken = entry.take(outcome, length);
                 if is_in_step {
                     return Ok(taken);
@@ -196,7 +237,7 @@ impl Wire for MemcacheWire {
 
 impl AsRawFd for MemcacheWire {
     fn as_raw_fd(&self) -> RawFd {
-        self.channel.as_fd().as_raw_fd()
+        self.transport.as_fd().as_raw_fd()
     }
 }
 
