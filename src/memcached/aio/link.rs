@@ -14,12 +14,14 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::wire::Answer;
-use super::wire::Entry;
+use super::entry::Answer;
+use super::entry::Entry;
+use super::entry::Unanswered;
 use super::wire::MemcacheWire;
-use super::wire::Unanswered;
 use crate::memcached::ask::Ask;
 use crate::memcached::endpoint::Endpoint;
+use crate::memcached::lines;
+use crate::memcached::lines::lines;
 use crate::memcached::transport::Transport;
 use crate::memcached::wire_error::WireError;
 use crate::net::clock;
@@ -92,16 +94,17 @@ impl Link {
         let until = deadline.at().map(tokio::time::Instant::from_std);
         // More than there are opaques cannot be under way.
         let opaque = self.opaque.fetch_add(others.len() as u32 + 1, Relaxed);
-        let mut entry = Entry::new(sender, until, (first, others), opaque, self.dialect);
+        let mut entry = Entry::new(sender, until, lines(first, others), opaque, self.dialect);
         if self.pipe.is_full() && !self.has_room(deadline).await {
             return (lost(PipeFailure::Lost(WireError::Deadline)), 0);
         }
         let mut sent = 0;
         let pushed = self.pipe.push(|out| {
-            let asks = std::iter::once(first).chain(others).zip(0..);
-            for ((ask, place), owed) in asks.zip(entry.owed_mut()) {
+            let (first, others) = lines(first, others);
+            let lines = std::iter::once(first).chain(others).zip(0..);
+            for ((line, place), owed) in lines.zip(entry.owed_mut()) {
                 let start = out.len();
-                ask.write(out, self.dialect, opaque.wrapping_add(place));
+                lines::write(out, line, self.dialect, opaque.wrapping_add(place));
                 owed.length = out.len() - start;
                 sent += owed.length;
             }

@@ -15,6 +15,7 @@
 
 mod asking;
 mod commands;
+mod entry;
 mod link;
 mod many;
 mod opening;
