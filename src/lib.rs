@@ -59,7 +59,7 @@
 //! | `acl`, `geospatial`, `num-bigint`, `script`, `streams` (default) | redis-rs's features of these names | as there |
 //! | `memcache` | `ShardedMemcache`: `memcache::Client` over many nodes | memcache without its TLS, rustix, socket2 |
 //! | `memcache-aio` | `ShardedAsyncMemcache`: the same on tokio | `memcache`, futures-util, tokio |
-//! | `memcache-tls` | TLS to memcacheds: `memcache+tls://` | `memcache`, rustls, rustls-native-certs |
+//! | `memcache-tls` | TLS to memcacheds: `memcache+tls://`, for both clients | `memcache`, rustls, rustls-native-certs |
 //! | `config` | `NutcrackerConfig`: pools of a nutcracker.yml | libyaml-safer |
 //! | `proxy` | the program `shardwright-proxy` | `config`, mio, rustix, signal-hook, slab, socket2, tz-rs |
 //! | `proxy-tls` | TLS to its nodes and for its clients | `proxy`, rustls with ring, rustls-native-certs |
