@@ -29,13 +29,19 @@ mod reply;
 mod run;
 mod settings;
 mod stats;
+#[cfg(feature = "proxy-tls")]
+mod tls;
 mod usage;
+#[cfg(not(feature = "proxy-tls"))]
+mod without_tls;
 mod workers;
 
 use daemon::Side;
 use daemon::Starter;
 use options::Action;
 use options::Options;
+#[cfg(not(feature = "proxy-tls"))]
+use self::without_tls as tls;
 
 /// The program `shardwright-proxy`, with the arguments of the process.
 pub fn main() -> ExitCode {

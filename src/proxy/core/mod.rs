@@ -61,7 +61,8 @@ pub(super) trait Sockets {
     /// has returned.
     fn open(&mut self, backend: usize, member: &Arc<Member<Endpoint>>) -> io::Result<()>;
 
-    /// Sends what the socket takes at the moment, which may be nothing.
+    /// Sends what the socket takes at the moment, which may be nothing. What it has not taken is what it is given
+    /// first the next time: some of it may be on its way.
     fn send(&mut self, link: Link, bytes: &[u8]) -> io::Result<usize>;
 
     /// Closes it; nothing is heard of it any more.
