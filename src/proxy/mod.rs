@@ -36,12 +36,12 @@ mod usage;
 mod without_tls;
 mod workers;
 
+#[cfg(not(feature = "proxy-tls"))]
+use self::without_tls as tls;
 use daemon::Side;
 use daemon::Starter;
 use options::Action;
 use options::Options;
-#[cfg(not(feature = "proxy-tls"))]
-use self::without_tls as tls;
 
 /// The program `shardwright-proxy`, with the arguments of the process.
 pub fn main() -> ExitCode {

@@ -67,7 +67,10 @@ impl Draft {
         let before = old.topology.current();
         let is_same = before.router().topology().nodes() == self.topology.nodes();
         let is_secured_alike = !is_same
-            || before.members().iter().map(|member| &member.endpoint().tls)
+            || before
+                .members()
+                .iter()
+                .map(|member| &member.endpoint().tls)
                 .eq(self.endpoints.iter().map(|endpoint| &endpoint.tls));
         let (_, events) = old.topology.replace(self.topology, self.endpoints, now);
         let name = self.config.name();

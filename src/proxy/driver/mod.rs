@@ -231,11 +231,7 @@ impl Worker {
         }
     }
 
-    fn take_pools(
-        &mut self,
-        pools: &[Arc<PoolSettings>],
-        listeners: Vec<Option<ListenerOrder>>,
-    ) {
+    fn take_pools(&mut self, pools: &[Arc<PoolSettings>], listeners: Vec<Option<ListenerOrder>>) {
         let places = self.core.set_pools(&mut self.sockets, pools);
         // Listeners of pools that are gone.
         for listener in &mut self.listeners {

@@ -21,3 +21,5 @@ mod redis_volume;
 mod redis_waiting;
 mod resets;
 mod support;
+#[cfg(feature = "proxy-tls")]
+mod tls;
