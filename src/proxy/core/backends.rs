@@ -190,13 +190,9 @@ impl Core {
     #[inline]
     pub(super) fn expect(&mut self, key: usize, pending: Pending) {
         let backend = &mut self.backends[key];
-        if backend.queue.is_empty() {
-            self.next_deadline = self.next_deadline.min(pending.at.saturating_add(
-                match self.pools[backend.pool].settings.timeout {
-                    Some(timeout) => timeout.as_micros() as u64,
-                    None => u64::MAX,
-                },
-            ));
+        if let Some(timeout) = self.pools[backend.pool].settings.timeout {
+            let deadline = pending.at.saturating_add(timeout.as_micros() as u64);
+            self.next_deadline = self.next_deadline.min(deadline);
         }
         backend.queue.push_back(pending);
         let counters = &mut self.counters[backend.counters];
@@ -526,8 +522,13 @@ impl Core {
             Closed::Io(error) if reply::is_ours(error) => Incident::NoResources,
             _ => Incident::Io,
         };
-        self.backends[key].failed_at = self.micros;
-        self.observe(key, incident);
+        let backend = &mut self.backends[key];
+        // A silence was counted with the requests whose time was over.
+        let is_counted = matches!(closed, Closed::Silent) && backend.failed_at == self.micros;
+        backend.failed_at = self.micros;
+        if !is_counted {
+            self.observe(key, incident);
+        }
     }
 
     /// Stops reading a node while the client does not take what it sends.

@@ -405,50 +405,6 @@ impl Worker {
         }
     }
 
-    /// Goes on with the handshake of TLS; without one, or behind it, the connection is made.
-    fn secure(&mut self, key: usize) {
-        let link = Link::Backend(key);
-        let Some(connection) = self.sockets.connection(link) else {
-            return;
-        };
-        match connection.stream.secure(&mut self.scratch) {
-            Ok(true) => {
-                connection.is_connecting = false;
-                connection.is_readable |= connection.stream.may_hold_more();
-                self.core.backend_opened(&mut self.sockets, key);
-            }
-            Ok(false) => self.begin_handshake(link),
-            Err(error) => self.broken(link, error),
-        }
-    }
-
-    /// Takes note of a handshake that begins, if one does.
-    fn begin_handshake(&mut self, link: Link) {
-        if let Some(connection) = self.sockets.connection(link)
-            && connection.stream.is_handshaking()
-            && connection.handshake_until.is_none()
-        {
-            connection.handshake_until = Some(self.handshakes.begin(link, now()));
-        }
-    }
-
-    /// Closes what has not come to the end of its handshake in time.
-    fn end_handshakes(&mut self, now: Instant) {
-        while let Some((until, link)) = self.handshakes.first() {
-            let is_open = self.sockets.connection(link).is_some_and(|connection| {
-                connection.handshake_until == Some(until) && connection.stream.is_handshaking()
-            });
-            if is_open && until > now {
-                return;
-            }
-            self.handshakes.forget_first();
-            if is_open {
-                let text = "the TLS handshake took too long";
-                self.broken(link, io::Error::new(io::ErrorKind::TimedOut, text));
-            }
-        }
-    }
-
     /// Tells the core that a connection is broken.
     fn broken(&mut self, link: Link, error: io::Error) {
         match link {
@@ -457,19 +413,6 @@ impl Worker {
                 self.core.backend_closed(&mut self.sockets, key, Closed::Io(error));
             }
         }
-    }
-
-    /// Goes on with the handshake of a backend that has sent something, if there is one; true if it can be read now.
-    fn is_secured(&mut self, link: Link) -> bool {
-        let is_handshaking = |connection: &mut sockets::Connection| {
-            connection.is_connecting && connection.stream.is_handshaking()
-        };
-        if let Link::Backend(key) = link
-            && self.sockets.connection(link).is_some_and(is_handshaking)
-        {
-            self.finish_connecting(key);
-        }
-        self.sockets.connection(link).is_some_and(|connection| !connection.is_connecting)
     }
 
     /// Reads what has arrived.
@@ -490,18 +433,32 @@ impl Worker {
             if turn == READS {
                 return self.sockets.resumed.push(link);
             }
+            let room = match link {
+                // What TLS has decrypted may be more than there is room for.
+                Link::Session(key) if !connection.stream.has_tls() => self.core.session_room(key),
+                _ => None,
+            };
+            if let Some(room) = room {
+                let wanted = room.len();
+                match connection.stream.read(&mut self.scratch, room) {
+                    Ok(count) if count > 0 => {
+                        connection.is_readable = count == wanted || connection.is_read_closed;
+                        if let Link::Session(key) = link {
+                            self.core.session_filled(&mut self.sockets, key, count);
+                        }
+                        continue;
+                    }
+                    read => {
+                        if self.end_of_read(link, read) {
+                            return;
+                        }
+                        continue;
+                    }
+                }
+            }
             let buffer = &mut self.buffer[self.start..self.start + READ];
             match connection.stream.read(&mut self.scratch, buffer) {
-                Ok(0) => {
-                    connection.is_readable = false;
-                    return match link {
-                        Link::Session(key) => self.core.session_ended(&mut self.sockets, key),
-                        Link::Backend(key) => {
-                            self.core.backend_closed(&mut self.sockets, key, Closed::Eof);
-                        }
-                    };
-                }
-                Ok(count) => {
+                Ok(count) if count > 0 => {
                     // A short read was all there is: what comes later is told.
                     connection.is_readable = count == READ
                         || connection.is_read_closed
@@ -516,14 +473,34 @@ impl Worker {
                         }
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    connection.is_readable = false;
-                    return;
+                read => {
+                    if self.end_of_read(link, read) {
+                        return;
+                    }
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return self.broken(link, error),
             }
         }
+    }
+
+    /// A read gave no bytes: says whether there is nothing more to read.
+    fn end_of_read(&mut self, link: Link, read: io::Result<usize>) -> bool {
+        if let Err(error) = &read
+            && error.kind() == io::ErrorKind::Interrupted
+        {
+            return false;
+        }
+        if let Some(connection) = self.sockets.connection(link) {
+            connection.is_readable = false;
+        }
+        match (read, link) {
+            (Err(error), _) if error.kind() == io::ErrorKind::WouldBlock => {}
+            (Ok(_), Link::Session(key)) => self.core.session_ended(&mut self.sockets, key),
+            (Ok(_), Link::Backend(key)) => {
+                self.core.backend_closed(&mut self.sockets, key, Closed::Eof);
+            }
+            (Err(error), _) => self.broken(link, error),
+        }
+        true
     }
 
     /// Reads what was not read before.

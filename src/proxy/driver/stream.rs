@@ -35,7 +35,7 @@ impl Stream {
         }
     }
 
-    /// Reads what has arrived. `scratch` is for what is not read yet.
+    /// Reads what has arrived. `scratch` is for records of TLS, for which `buffer` has to be of some size.
     #[inline]
     pub(super) fn read(&mut self, scratch: &mut Vec<u8>, buffer: &mut [u8]) -> io::Result<usize> {
         match &mut self.tls {
@@ -68,6 +68,11 @@ impl Stream {
         if let Some(tls) = &mut self.tls {
             tls.close(&mut self.socket);
         }
+    }
+
+    #[inline]
+    pub(super) fn has_tls(&self) -> bool {
+        self.tls.is_some()
     }
 
     pub(super) fn is_handshaking(&self) -> bool {

@@ -77,7 +77,7 @@ impl TlsSession {
     }
 
     /// Reads what has arrived: at least one byte, or `WouldBlock`, or none at the end. A client's handshake goes on
-    /// by the way.
+    /// by the way. The buffer has to have room for a read and a record.
     ///
     /// # Errors
     ///

@@ -123,6 +123,12 @@ impl Core {
                 self.say(key, command, "ERR This instance has cluster support disabled")
             }
             (SessionCommand::Reset, [_]) => {
+                let session = &mut self.sessions[key];
+                if session.mode.is_some() && !session.queue.is_empty() {
+                    // What was asked on its own connection is answered first.
+                    session.is_barred = true;
+                    return Step::Stalled;
+                }
                 if let Some(mode) = self.sessions[key].mode.take() {
                     self.end_mode(sockets, *mode);
                 }

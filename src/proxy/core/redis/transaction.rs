@@ -6,6 +6,7 @@
 use super::Command;
 use super::Mode;
 use super::Step;
+use crate::command::Blocking;
 use crate::command::FanOut;
 use crate::command::LocalReply;
 use crate::command::Special;
@@ -106,6 +107,10 @@ impl Core {
         };
         if is_multi {
             return self.queue_command(sockets, key, command);
+        }
+        if command.rule.blocking_time() != Blocking::No {
+            let text = format!("ERR unsupported by the proxy: '{}' while keys are watched", command.name());
+            return self.say(key, command, &text);
         }
         // Only watching: what concerns the node goes the same way, so that nothing overtakes the WATCH; anything
         // else waits until that is answered.
@@ -278,7 +283,11 @@ impl Core {
             Some(Mode::Transaction(transaction)) => std::mem::take(&mut transaction.early),
             _ => Vec::new(),
         };
-        if self.admit(sockets, backend).is_ok() {
+        if self.admit(sockets, backend).is_err() {
+            // Nothing may be carried out by itself that was to be part of a transaction.
+            self.lose_own_backend(sockets, backend);
+            return Ok(None);
+        } else {
             for command in std::iter::once(MULTI).chain(early.iter().map(Vec::as_slice)) {
                 let pending = Pending::of_nobody(Purpose::Nothing, self.micros);
                 self.ask(sockets, backend, command, pending);
