@@ -61,7 +61,8 @@ pub(super) trait Sockets {
     /// has returned.
     fn open(&mut self, backend: usize, member: &Arc<Member<Endpoint>>) -> io::Result<()>;
 
-    /// Sends what the socket takes at the moment, which may be nothing.
+    /// Sends what the socket takes at the moment, which may be nothing. What it has not taken is what it is given
+    /// first the next time: some of it may be on its way.
     fn send(&mut self, link: Link, bytes: &[u8]) -> io::Result<usize>;
 
     /// Closes it; nothing is heard of it any more.
@@ -209,14 +210,11 @@ impl Core {
     /// Whether the link should be read. One that should not is resumed later.
     pub(super) fn wants_input(&self, link: Link) -> bool {
         match link {
-            Link::Session(key) => {
-                self.sessions
-                    .get(key)
-                    .is_some_and(|session| !session.is_stalled && !session.is_draining)
-            }
-            Link::Backend(key) => {
-                self.backends.get(key).is_some_and(|backend| !backend.is_paused)
-            }
+            Link::Session(key) => self
+                .sessions
+                .get(key)
+                .is_some_and(|session| !session.is_stalled && !session.is_draining),
+            Link::Backend(key) => self.backends.get(key).is_some_and(|backend| !backend.is_paused),
         }
     }
 

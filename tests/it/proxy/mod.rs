@@ -30,3 +30,5 @@ mod signals;
 mod stats;
 mod support;
 mod traffic;
+#[cfg(feature = "proxy-tls")]
+mod tls;
