@@ -30,13 +30,14 @@ fn has_code(text: &[u8]) -> bool {
 }
 
 /// nutcracker's word for what became of a connection: the system's, but for what the system has none for.
-pub(super) fn of_closed(closed: &Closed, node: &str) -> String {
+pub(super) fn of_closed(closed: &Closed) -> String {
     match closed {
         Closed::Eof => "Connection closed by server".into(),
         Closed::Io(error) => of_io(error),
         Closed::Unresolved => "Host is down".into(),
         Closed::Broken(_) => "Invalid argument".into(),
-        Closed::Refused(word) => format!("node '{node}' refused the handshake: {word}"),
+        // What it says to whoever it does not let in, it says to all.
+        Closed::Refused(text) => text.clone(),
         Closed::Silent => "Connection timed out".into(),
         Closed::Unneeded => "Connection closed".into(),
     }

@@ -39,8 +39,11 @@ pub(crate) const MAX_DEPTH: usize = 100;
 /// pieces is looked at once; and it looks at lengths only, never at the bytes of a string.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scanner {
-    /// How far the reply has been scanned, from its start.
+    /// How far the reply has been scanned, from its start. While a string is on its way this is its end, and may
+    /// be behind what has arrived.
     position: usize,
+    /// The line end of a string is to follow at the position.
+    is_in_string: bool,
     /// For each aggregate that is open, how many replies are left in it.
     open: Vec<u64>,
 }
@@ -54,31 +57,34 @@ impl Scanner {
     /// If this is no reply, or one beyond the limits. The scanner is of no use then.
     pub(crate) fn scan(&mut self, bytes: &[u8]) -> Result<Option<usize>, BrokenFrame> {
         loop {
-            self.skip_short_strings(bytes);
-            let Some(header) = Header::read(&bytes[self.position.min(bytes.len())..])? else {
-                return Ok(None);
-            };
-            match header.body {
-                Body::None => self.position += header.length,
-                Body::String(length) => {
-                    let start = self.position + header.length;
-                    let Some(end) = bytes.get(start + length..start + length + 2) else {
-                        return Ok(None);
-                    };
-                    if end != b"\r\n" {
-                        return Err(BrokenFrame::StringEnd);
-                    }
-                    self.position = start + length + 2;
+            if self.is_in_string {
+                match bytes.get(self.position..self.position + 2) {
+                    Some(b"\r\n") => self.position += 2,
+                    Some(_) => return Err(BrokenFrame::StringEnd),
+                    None => return Ok(None),
                 }
-                Body::Replies(0) => self.position += header.length,
-                Body::Replies(count) => {
-                    // What is in it is one deeper.
-                    if self.open.len() + 1 >= MAX_DEPTH {
-                        return Err(BrokenFrame::TooDeep);
+                self.is_in_string = false;
+            } else {
+                self.skip_short_strings(bytes);
+                let Some(header) = Header::read(&bytes[self.position.min(bytes.len())..])? else {
+                    return Ok(None);
+                };
+                self.position += header.length;
+                match header.body {
+                    Body::None | Body::Replies(0) => {}
+                    Body::String(length) => {
+                        self.position += length;
+                        self.is_in_string = true;
+                        continue;
                     }
-                    self.position += header.length;
-                    self.open.push(count);
-                    continue;
+                    Body::Replies(count) => {
+                        // What is in it is one deeper.
+                        if self.open.len() + 1 >= MAX_DEPTH {
+                            return Err(BrokenFrame::TooDeep);
+                        }
+                        self.open.push(count);
+                        continue;
+                    }
                 }
             }
             while let Some(left) = self.open.last_mut() {
@@ -110,15 +116,23 @@ impl Scanner {
         }
     }
 
-    /// How many bytes are missing at least, of the reply that begins `bytes`.
+    /// How many bytes are missing at least, of the reply that begins `bytes`, which were scanned.
     pub(crate) fn missing(&self, bytes: &[u8]) -> usize {
-        let rest = &bytes[self.position.min(bytes.len())..];
-        match Header::read(rest) {
-            Ok(Some(Header { length, body: Body::String(string) })) => {
-                (length + string + 2).saturating_sub(rest.len()).max(1)
-            }
-            _ => 1,
-        }
+        let end = if self.is_in_string { self.position + 2 } else { self.position };
+        end.saturating_sub(bytes.len()).max(1)
+    }
+
+    /// How many of `bytes`, which were scanned, belong to the reply in any case.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn known(&self, bytes: &[u8]) -> usize {
+        self.position.min(bytes.len())
+    }
+
+    /// Forgets the first `count` of the bytes, which are not shown to it again: they were sent on before the
+    /// reply was complete. No more than are [known](Self::known).
+    #[cfg(feature = "proxy")]
+    pub(crate) fn take(&mut self, count: usize) {
+        self.position = self.position.saturating_sub(count);
     }
 }
 
@@ -141,6 +155,7 @@ pub(crate) enum Body {
 }
 
 /// How long the string at the start of `bytes` is, with its header and its end, if it is a short one.
+#[cfg(feature = "proxy")]
 #[inline]
 pub(crate) fn short_length(bytes: &[u8]) -> Option<usize> {
     short_string(bytes).map(|(header, string)| header + string + 2)

@@ -5,7 +5,6 @@ use super::Link;
 use super::Sockets;
 use super::backend::Pending;
 use super::backend::Purpose;
-use super::backend::Scan;
 use super::backend::Stream;
 use super::backends::Closed;
 use super::memcache;
@@ -15,13 +14,14 @@ use super::sessions::is_error;
 use super::ticket::Gathering;
 use super::ticket::How;
 use super::ticket::State;
-use crate::protocol::resp::Body;
-use crate::protocol::resp::Header;
+use super::ticket::Ticket;
 use crate::proxy::reply;
 use crate::proxy::settings::Protocol;
 
-/// A reply larger than this goes to the client as it comes.
+/// Of a reply that is not complete so much goes to the client at once.
 const STREAMED: usize = 16 << 10;
+/// A reply that has to be complete before it is of use may be so large.
+const HELD: usize = 1 << 30;
 
 impl Core {
     /// A reply has come that a session waits for.
@@ -212,88 +212,98 @@ impl Core {
         self.answered(key, place);
     }
 
-    /// A reply that is not complete: whether it is one that goes to the client as it comes.
-    #[inline]
-    pub(super) fn begin_stream(&mut self, key: usize, pending: Pending, rest: &[u8]) -> bool {
-        if pending.purpose != Purpose::Whole {
-            return false;
-        }
-        let backend = &mut self.backends[key];
-        let (length, tail): (usize, &'static [u8]) = match &backend.scanner {
-            Scan::Redis(_) => match Header::read(rest) {
-                Ok(Some(Header { length, body: Body::String(string) })) => {
-                    (length + string + 2, b"\r\n")
-                }
-                _ => return false,
-            },
-            Scan::Memcache(_) => match memcache::only_value(pending.asked, rest) {
-                Some(length) => (length, b"\r\nEND\r\n"),
-                None => return false,
-            },
-        };
-        if length <= STREAMED || rest.len() >= length {
-            return false;
-        }
+    /// A reply that is not complete: whether what is there of it goes on at once, to the client or to nobody.
+    ///
+    /// # Errors
+    ///
+    /// If it is none that may become complete.
+    pub(super) fn begin_stream(
+        &mut self,
+        key: usize,
+        pending: Pending,
+        rest: &[u8],
+    ) -> Result<bool, Closed> {
         let session = self.sessions.get_mut(pending.session as usize);
-        let Some(session) = session.filter(|session| session.serial == pending.serial) else {
-            return false;
+        let session = session.filter(|session| session.serial == pending.serial);
+        let goes_on = match (pending.purpose, session) {
+            (Purpose::Nothing, _) => true,
+            (Purpose::Whole, Some(session)) => {
+                let is_next = session.place_of(pending.ticket) == 0 && !session.queue.is_empty();
+                let goes_on = is_next && rest.len() >= STREAMED && !pending.asked.may_be_hidden();
+                session.is_streamed |= goes_on;
+                goes_on
+            }
+            (Purpose::Part(part), Some(session)) => {
+                let place = session.place_of(pending.ticket);
+                if let Some(Ticket { state: State::Gathering(gathering), .. }) = session.queue.get(place)
+                    && let Some(what) = broken_start(gathering, part, rest)
+                {
+                    return Err(Closed::Broken(what.into()));
+                }
+                false
+            }
+            (Purpose::Whole | Purpose::Part(_) | Purpose::Cursor(_), None) => true,
+            _ => false,
         };
-        if session.place_of(pending.ticket) != 0 || session.queue.is_empty() {
-            return false;
+        if goes_on {
+            self.backends[key].stream = Some(Stream { length: 0 });
+        } else if rest.len() > HELD {
+            return Err(Closed::Broken("a reply is too large to be held".into()));
         }
-        session.is_streamed = true;
-        backend.scanner.reset();
-        backend.stream = Some(Stream { left: length, tail, length });
-        true
+        Ok(goes_on)
     }
 
-    /// Passes on what has come of a reply, and answers how much that is.
-    pub(super) fn take_stream(
+    /// Passes on what has come of a reply.
+    pub(super) fn pass_on(
         &mut self,
         sockets: &mut impl Sockets,
         key: usize,
-        bytes: &[u8],
-    ) -> Result<usize, Closed> {
-        let backend = &mut self.backends[key];
-        let (Some(stream), Some(&pending)) = (&mut backend.stream, backend.queue.front()) else {
-            return Ok(bytes.len());
-        };
-        let count = stream.left.min(bytes.len());
-        let piece = &bytes[..count];
-        let (before, tail) = (stream.left, stream.tail);
-        stream.left -= count;
-        let (left, length) = (stream.left, stream.length);
-        if !ends_with_part(piece, before, tail) {
-            return Err(Closed::Broken("a value does not end where it should".into()));
-        }
-        if left == 0 {
-            backend.stream = None;
-            backend.queue.pop_front();
-            let counters = &mut self.counters[backend.counters];
-            counters.responses += 1;
-            let time = self.micros.saturating_sub(pending.at);
-            counters.latency.record(std::time::Duration::from_micros(time));
+        pending: Pending,
+        piece: &[u8],
+    ) {
+        if let Some(stream) = &mut self.backends[key].stream {
+            stream.length = stream.length.saturating_add(piece.len());
         }
         let session = pending.session as usize;
-        if self.session_of(session, pending.serial).is_none() {
-            return Ok(count);
+        let is_awaited = pending.purpose == Purpose::Whole;
+        if is_awaited && self.session_of(session, pending.serial).is_some() {
+            self.send_to_session(sockets, session, piece);
         }
-        self.send_to_session(sockets, session, piece);
-        if left == 0
-            && self.session_of(session, pending.serial).is_some()
+    }
+
+    /// Passes on the last piece of a reply.
+    pub(super) fn end_stream(
+        &mut self,
+        sockets: &mut impl Sockets,
+        key: usize,
+        pending: Pending,
+        piece: &[u8],
+    ) {
+        self.pass_on(sockets, key, pending, piece);
+        let Some(backend) = self.backends.get_mut(key) else {
+            return;
+        };
+        let length = backend.stream.take().map_or(0, |stream| stream.length);
+        backend.queue.pop_front();
+        let counters = &mut self.counters[backend.counters];
+        counters.responses += 1;
+        let time = self.micros.saturating_sub(pending.at);
+        counters.latency.record(std::time::Duration::from_micros(time));
+        let session_key = pending.session as usize;
+        if pending.purpose != Purpose::Whole || self.session_of(session_key, pending.serial).is_none()
         {
-            let session = &mut self.sessions[session];
-            session.is_streamed = false;
-            session.learn(length);
-            let ticket = session.queue.front().map(|ticket| (ticket.command, ticket.at));
-            session.pop_answered(&mut self.buffers);
-            if let Some((command, at)) = ticket {
-                self.count_answer(pending.session as usize, command, at, false);
-            }
-            self.answered(pending.session as usize, 0);
-            self.push_held(pending.session as usize);
+            return;
         }
-        Ok(count)
+        let session = &mut self.sessions[session_key];
+        session.is_streamed = false;
+        session.learn(length);
+        let ticket = session.queue.front().map(|ticket| (ticket.command, ticket.at));
+        session.pop_answered(&mut self.buffers);
+        if let Some((command, at)) = ticket {
+            self.count_answer(session_key, command, at, false);
+        }
+        self.answered(session_key, 0);
+        self.push_held(session_key);
     }
 
     /// A client has taken what it was sent: nodes that waited for it are read again.
@@ -308,17 +318,6 @@ impl Core {
     }
 }
 
-/// Whether `piece`, of which `left` bytes and less are missing until the end, has its share of the tail.
-fn ends_with_part(piece: &[u8], left: usize, tail: &[u8]) -> bool {
-    // Where the tail begins in the piece, if it does; what of it has passed before.
-    let start = left.saturating_sub(tail.len());
-    let passed = tail.len().saturating_sub(left);
-    let Some(part) = piece.get(start..) else {
-        return true;
-    };
-    tail[passed..].starts_with(part)
-}
-
 /// What is wrong with the reply of a part, if something is: the node is not to be trusted then.
 fn broken_part(gathering: &Gathering, part: u16, reply: &[u8]) -> Option<&'static str> {
     match &gathering.how {
@@ -329,26 +328,10 @@ fn broken_part(gathering: &Gathering, part: u16, reply: &[u8]) -> Option<&'stati
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_tail_is_checked_however_it_is_cut() {
-        let tail = b"\r\nEND\r\n";
-        let whole = b"value\r\nEND\r\n";
-        for first in 0..whole.len() {
-            for second in first..whole.len() {
-                let pieces = [&whole[..first], &whole[first..second], &whole[second..]];
-                let mut left = whole.len();
-                for piece in pieces {
-                    assert!(ends_with_part(piece, left, tail), "{first} {second}");
-                    left -= piece.len();
-                }
-            }
-        }
-        assert!(!ends_with_part(b"value\r\nEND\rx", 12, tail));
-        assert!(!ends_with_part(b"x", 1, tail));
-        assert!(!ends_with_part(b"vaXue\r\nENd", 12, tail));
+/// The same, for a reply of which only the start is there.
+fn broken_start(gathering: &Gathering, part: u16, start: &[u8]) -> Option<&'static str> {
+    match &gathering.how {
+        How::Split(split) => super::redis::broken_start(split, usize::from(part), start),
+        _ => None,
     }
 }

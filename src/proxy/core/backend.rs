@@ -34,7 +34,7 @@ pub(super) struct Backend {
     /// What has arrived of a reply that is not complete.
     pub(super) rest: Vec<u8>,
     pub(super) scanner: Scan,
-    /// A large reply that goes to the client as it comes.
+    /// A reply that is passed on as it comes.
     pub(super) stream: Option<Stream>,
     /// The epoch of the node's health when the connection was opened.
     pub(super) epoch: u64,
@@ -105,18 +105,53 @@ pub(super) enum Purpose {
     Subscription,
 }
 
-/// A large reply on its way to the client.
+/// A reply that is passed on as it comes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stream {
-    /// Bytes that have not arrived.
-    pub(super) left: usize,
-    /// What it must end with.
-    pub(super) tail: &'static [u8],
-    /// Of the whole.
+    /// Of what has passed.
     pub(super) length: usize,
 }
 
 impl Scan {
+    /// Finds the end of the reply that `bytes` begin with.
+    #[inline]
+    pub(super) fn scan(
+        &mut self,
+        bytes: &[u8],
+        asked: super::memcache::Asked,
+    ) -> Result<Option<usize>, String> {
+        match self {
+            Self::Redis(scanner) => scanner.scan(bytes).map_err(|error| error.to_string()),
+            Self::Memcache(scanner) => {
+                scanner.scan(asked.expected(), bytes).map_err(|error| error.to_string())
+            }
+        }
+    }
+
+    /// How many of the bytes that were scanned belong to the reply in any case. They are forgotten.
+    pub(super) fn take_known(&mut self, bytes: &[u8]) -> usize {
+        match self {
+            Self::Redis(scanner) => {
+                let known = scanner.known(bytes);
+                scanner.take(known);
+                known
+            }
+            Self::Memcache(scanner) => {
+                let known = scanner.known(bytes);
+                scanner.take(known);
+                known
+            }
+        }
+    }
+
+    /// How many bytes are missing at least of the reply that begins `bytes`, which were scanned.
+    pub(super) fn missing(&self, bytes: &[u8], asked: super::memcache::Asked) -> usize {
+        match self {
+            Self::Redis(scanner) => scanner.missing(bytes),
+            Self::Memcache(scanner) => scanner.missing(asked.expected(), bytes),
+        }
+    }
+
     /// Begins with the next reply.
     pub(super) fn reset(&mut self) {
         match self {

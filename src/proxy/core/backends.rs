@@ -11,6 +11,7 @@ use super::backend::Pending;
 use super::backend::Purpose;
 use super::backend::Scan;
 use super::backend::Stage;
+use super::memcache::Asked;
 use super::memcache::ReplyEnd;
 use super::session::BUFFERED;
 use super::sessions::Ending;
@@ -24,6 +25,8 @@ use crate::proxy::settings::Protocol;
 const SENT_AT_ONCE: usize = 16 << 10;
 /// Bytes of requests that may wait for a node.
 const QUEUED: usize = 8 << 20;
+/// Room is made at once for what is missing of a reply up to this.
+const LARGE_REPLY: usize = 16 << 20;
 /// Free backends of a node that were some client's own.
 const IDLE: usize = 16;
 
@@ -37,7 +40,7 @@ pub(crate) enum Closed {
     Unresolved,
     /// What it sent is no reply.
     Broken(String),
-    /// It refused the greeting, with this word.
+    /// It refused the greeting, in these words.
     Refused(String),
     /// It has not answered for too long.
     Silent,
@@ -285,6 +288,7 @@ impl Core {
             let outcome = self.take_replies(sockets, key, bytes, &mut used);
             if used < bytes.len() {
                 rest = self.buffers.take();
+                rest.reserve_exact(self.room_for_rest(key, &bytes[used..]));
                 rest.extend_from_slice(&bytes[used..]);
             }
             outcome
@@ -316,6 +320,15 @@ impl Core {
         }
     }
 
+    /// Room for what there is of a reply, and for what is missing of it, up to a limit.
+    fn room_for_rest(&self, key: usize, rest: &[u8]) -> usize {
+        let Some(backend) = self.backends.get(key) else {
+            return rest.len();
+        };
+        let asked = backend.queue.front().map_or(Asked::Line, |pending| pending.asked);
+        rest.len() + backend.scanner.missing(rest, asked).min(LARGE_REPLY)
+    }
+
     /// Takes the replies that `bytes` hold, as far as they are complete; `used` is how far that is.
     fn take_replies(
         &mut self,
@@ -330,34 +343,28 @@ impl Core {
                 *used = bytes.len();
                 return Ok(());
             };
-            if backend.stream.is_some() {
-                *used += self.take_stream(sockets, key, &bytes[*used..])?;
-                continue;
-            }
             let rest = &bytes[*used..];
             let Some(&pending) = backend.queue.front() else {
                 return Err(Closed::Broken("it sent a reply that nobody asked for".into()));
             };
-            let length = match &mut backend.scanner {
-                Scan::Redis(scanner) => {
-                    scanner.scan(rest).map_err(|error| Closed::Broken(error.to_string()))?
-                }
-                Scan::Memcache(scanner) => {
-                    let expected = pending.asked.expected();
-                    let scanned = scanner.scan(expected, rest);
-                    scanned.map_err(|error| Closed::Broken(error.to_string()))?
-                }
-            };
+            let length = backend.scanner.scan(rest, pending.asked).map_err(Closed::Broken)?;
+            let is_stream = backend.stream.is_some();
             match length {
                 Some(length) => {
                     *used += length;
-                    self.take_reply(sockets, key, pending, &rest[..length])?;
+                    if is_stream {
+                        self.end_stream(sockets, key, pending, &rest[..length]);
+                    } else {
+                        self.take_reply(sockets, key, pending, &rest[..length])?;
+                    }
                 }
                 None => {
-                    match self.begin_stream(key, pending, rest) {
-                        true => continue,
-                        false => break,
-                    };
+                    if is_stream || self.begin_stream(key, pending, rest)? {
+                        let known = self.backends[key].scanner.take_known(rest);
+                        *used += known;
+                        self.pass_on(sockets, key, pending, &rest[..known]);
+                    }
+                    break;
                 }
             }
         }
@@ -404,8 +411,15 @@ impl Core {
     ) -> Result<(), Closed> {
         if super::sessions::is_error(reply) {
             // The text may quote what was said; the first word does not.
-            let word = reply[1..].split(|byte| byte.is_ascii_whitespace()).next();
-            return Err(Closed::Refused(word.unwrap_or_default().escape_ascii().to_string()));
+            let credentials = self.backends[key].member.endpoint().credentials.as_ref();
+            let text = String::from_utf8_lossy(&reply[1..]);
+            let text = text.trim_end();
+            let is_quoted = credentials.is_some_and(|known| {
+                text.contains(&known.password)
+                    || known.user.as_ref().is_some_and(|user| text.contains(user.as_str()))
+            });
+            let word = text.split(' ').next().unwrap_or_default();
+            return Err(Closed::Refused(if is_quoted { word } else { text }.to_string()));
         }
         let backend = &mut self.backends[key];
         let Stage::Greeting(left) = backend.stage else {
@@ -450,7 +464,7 @@ impl Core {
         } else if matches!(closed, Closed::Eof) {
             self.counters[self.backends[key].counters].server_eof += 1;
         }
-        let text = reply::of_closed(&closed, self.backends[key].member.name());
+        let text = reply::of_closed(&closed);
         for pending in queue {
             match pending.purpose {
                 Purpose::Nothing | Purpose::Greeting | Purpose::Subscription => {}
@@ -512,7 +526,7 @@ impl Core {
         backend.failures = backend.failures.saturating_add(1);
         backend.refused_until = now + backend.back_off();
         let name = backend.member.name().to_string();
-        backend.refusal = reply::of_closed(closed, &name).into_bytes();
+        backend.refusal = reply::of_closed(closed).into_bytes();
         let is_first = backend.failures == 1;
         let text = format!("node '{name}': {}", reply::describe(closed));
         self.note(if is_first { 4 } else { 6 }, text);

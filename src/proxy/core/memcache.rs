@@ -23,27 +23,29 @@ pub(super) use crate::protocol::memcache::serving::ReplyScanner as ReplyEnd;
 pub(super) use gather::KeyList;
 pub(super) use gather::broken_values;
 pub(super) use gather::gather;
-pub(super) use gather::only_value;
 
 /// What a node was asked, as far as its reply depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
     /// One line; also all that Redis is asked.
     Line,
-    /// The value of one key.
-    Value,
-    /// The values of several.
+    /// Values.
     Values,
     Meta(Option<Quiet>),
     Stats,
 }
 
 impl Asked {
+    /// Whether the client may not want to see the reply.
+    pub(super) fn may_be_hidden(self) -> bool {
+        matches!(self, Self::Meta(Some(_)))
+    }
+
     #[inline]
     pub(super) fn expected(self) -> Expected {
         match self {
             Self::Line => Expected::Line,
-            Self::Value | Self::Values => Expected::Values,
+            Self::Values => Expected::Values,
             Self::Meta(_) => Expected::Meta,
             Self::Stats => Expected::Stats,
         }
@@ -124,7 +126,7 @@ impl Core {
         match &request.command {
             Command::Retrieve(retrieve) if retrieve.key_count == 1 => {
                 let name = retrieve.keys().next().unwrap_or_default();
-                self.send_on(sockets, key, name, request, raw, Asked::Value)
+                self.send_on(sockets, key, name, request, raw, Asked::Values)
             }
             Command::Retrieve(retrieve) => self.retrieve(sockets, key, index, retrieve, raw),
             Command::Store { key: name } | Command::Single { key: name } => {

@@ -27,10 +27,12 @@ impl Core {
     pub(crate) fn stats(&self) -> Stats {
         let open = |(_, backend): &(usize, &Backend)| backend.stage != Stage::Closed;
         let pools = self.pools.iter().filter(|(_, pool)| !pool.is_removed);
+        // A listener is one, too.
+        let listeners = pools.clone().count() as u64;
+        let current = self.sessions.len() + self.backends.iter().filter(open).count();
         Stats {
-            total_connections: self.total_connections,
-            current_connections: (self.sessions.len() + self.backends.iter().filter(open).count())
-                as u64,
+            total_connections: self.total_connections + listeners,
+            current_connections: current as u64 + listeners,
             pools: pools.map(|(key, pool)| self.stats_of(key, pool)).collect(),
         }
     }

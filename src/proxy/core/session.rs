@@ -11,7 +11,7 @@ use crate::protocol::memcache::serving::RequestScanner;
 use crate::protocol::resp::Scanner;
 
 /// As many requests of one client are under way at first …
-const FIRST_WINDOW: u16 = 4;
+const FIRST_WINDOW: u16 = 64;
 /// … and as many when its replies are small.
 const LARGEST_WINDOW: u16 = 1024;
 /// What all replies of a client that are under way may come to before no more of its requests are taken.

@@ -12,6 +12,9 @@ use super::ticket::State;
 use super::ticket::Ticket;
 use crate::proxy::settings::Protocol;
 
+/// Room is kept for so many arguments.
+const ARGS: usize = 4096;
+
 /// What became of the bytes of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Taken {
@@ -227,7 +230,9 @@ impl Core {
                 }
             }
         }
-        self.args = recycle(args);
+        if args.capacity() <= ARGS {
+            self.args = recycle(args);
+        }
         used
     }
 

@@ -165,7 +165,7 @@ fn a_line_that_is_wrong_is_an_error_and_its_value_is_no_command() {
         "touch l",
         "touch l x",
         "delete l 0 0",
-        "cas l 0 0 5",
+        "cas l 0 0 5\r\nget l",
         "set l x 0 5\r\nget l",
         "set l 0 x 5\r\nget l",
         "incr",

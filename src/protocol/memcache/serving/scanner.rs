@@ -70,7 +70,7 @@ impl RequestScanner {
     #[inline]
     pub(crate) fn read<'b>(&mut self, bytes: &'b [u8]) -> Result<Arrival<'b>, BrokenRequest> {
         let start = self.searched.min(bytes.len());
-        let Some(end) = find(&bytes[start..], b'\n').map(|place| start + place) else {
+        let Some(end) = line_end(bytes, start) else {
             self.searched = bytes.len();
             check_length(bytes, bytes.len())?;
             return Ok(Arrival::Missing(1));
@@ -97,6 +97,21 @@ impl RequestScanner {
                 length: line.length,
             }),
         }
+    }
+}
+
+/// Where the line feed of the first line end is, of which there is none before `start`. Memcached ends a line at
+/// a bare line feed, too; here it is a control character in the line, which is refused: a key with one in it must
+/// not begin another request.
+#[inline]
+fn line_end(bytes: &[u8], start: usize) -> Option<usize> {
+    let mut from = start;
+    loop {
+        let place = from + find(&bytes[from..], b'\n')?;
+        if place > 0 && bytes[place - 1] == b'\r' {
+            return Some(place);
+        }
+        from = place + 1;
     }
 }
 

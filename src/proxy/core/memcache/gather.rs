@@ -1,6 +1,5 @@
 //! Replies of several memcacheds, put together.
 
-use super::Asked;
 use crate::protocol::memcache::serving::Values;
 use crate::proxy::core::buffers::Buffers;
 use crate::proxy::core::pool::Pool;
@@ -145,18 +144,6 @@ fn stats(gathering: &Gathering, pool: &Pool, out: &mut Vec<u8>) {
     out.extend_from_slice(b"END\r\n");
 }
 
-/// How long the reply at the start of `bytes` is, if it has the value of an only key.
-pub(in crate::proxy::core) fn only_value(asked: Asked, bytes: &[u8]) -> Option<usize> {
-    if asked != Asked::Value || !bytes.starts_with(b"VALUE ") {
-        return None;
-    }
-    // A line with a key has less than 400 bytes.
-    let end = bytes.iter().take(400).position(|&byte| byte == b'\n')?;
-    let length = bytes[..end].strip_suffix(b"\r")?.split(|&byte| byte == b' ').nth(3)?;
-    let length: u32 = std::str::from_utf8(length).ok()?.parse().ok()?;
-    Some(end + 1 + length as usize + b"\r\nEND\r\n".len())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,15 +169,5 @@ mod tests {
         }
         assert_eq!(broken_values(&keys, b"SERVER_ERROR x\r\n"), None);
         assert!(broken_values(&keys, b"STORED\r\n").is_some());
-    }
-
-    #[test]
-    fn the_length_of_a_value_tells_where_the_reply_ends() {
-        let reply = b"VALUE key 0 5\r\nvalue\r\nEND\r\n";
-        assert_eq!(only_value(Asked::Value, &reply[..20]), Some(reply.len()));
-        assert_eq!(only_value(Asked::Value, b"VALUE key 0 5 77\r\n"), Some(18 + 5 + 7));
-        assert_eq!(only_value(Asked::Value, b"VALUE key 0 5"), None);
-        assert_eq!(only_value(Asked::Values, reply), None);
-        assert_eq!(only_value(Asked::Value, b"END\r\n"), None);
     }
 }

@@ -14,6 +14,8 @@ use crate::proxy::core::sessions::is_error;
 use crate::proxy::core::ticket::Fragment;
 use crate::proxy::core::ticket::Gathering;
 use crate::proxy::core::ticket::How;
+use crate::protocol::resp::Body;
+use crate::protocol::resp::Header;
 use crate::protocol::resp::write_array_header;
 use crate::protocol::resp::write_bulk_string;
 
@@ -130,14 +132,44 @@ pub(in crate::proxy::core) fn broken_fragment(
     }
     match split.gather() {
         Gather::InKeyOrder => {
-            let count = reply.first().filter(|&&kind| kind == b'*').and_then(|_| elements(reply));
+            let all = reply.first().filter(|&&kind| kind == b'*').and_then(|_| elements(reply));
             let keys = split.places(part).len() as u64;
-            match count {
-                Some(elements) if elements.left() == keys => None,
-                _ => Some("its reply has not one element for each key"),
+            match all {
+                Some(all) if all.left() == keys => {
+                    let is_value = |element: &[u8]| matches!(element.first(), Some(b'$' | b'_'));
+                    let mut all = all;
+                    (!all.all(is_value)).then_some("an element of its reply is no value")
+                }
+                _ => Some(WRONG_COUNT),
             }
         }
         how => broken_reply(how, reply),
+    }
+}
+
+const WRONG_COUNT: &str = "its reply has not one element for each key";
+
+/// What is wrong with a reply to a part that is not complete.
+pub(in crate::proxy::core) fn broken_start(
+    split: &Split,
+    part: usize,
+    start: &[u8],
+) -> Option<&'static str> {
+    match (split.gather(), start.first()) {
+        (_, None | Some(b'-' | b'!')) => None,
+        (Gather::InKeyOrder, Some(b'*')) => {
+            let keys = split.places(part).len() as u64;
+            let is_wrong = matches!(
+                Header::read(start),
+                Ok(Some(Header { body, .. })) if !matches!(body, Body::Replies(count) if count == keys)
+            );
+            is_wrong.then_some(WRONG_COUNT)
+        }
+        (Gather::Sum, Some(b':')) | (Gather::First, Some(b'+' | b'$' | b':')) => None,
+        (Gather::InKeyOrder | Gather::Sum | Gather::First, _) => {
+            Some("its reply is of another type than the command has")
+        }
+        _ => None,
     }
 }
 

@@ -111,8 +111,15 @@ impl Core {
             },
             (
                 SessionCommand::ClientLibraryName | SessionCommand::ClientLibraryVersion,
-                [_, _, _, _],
-            ) => self.reply(key, command, b"+OK\r\n"),
+                [_, _, option, _],
+            ) => {
+                let is_known = [&b"LIB-NAME"[..], b"LIB-VER"];
+                if is_known.iter().any(|known| known.eq_ignore_ascii_case(option)) {
+                    return self.reply(key, command, b"+OK\r\n");
+                }
+                let text = format!("ERR Unrecognized option '{}'", option.escape_ascii());
+                self.say(key, command, &text)
+            }
             (
                 SessionCommand::ClientNoEvict
                 | SessionCommand::ClientNoTouch

@@ -35,6 +35,7 @@ mod transaction;
 
 pub(super) use gather::broken_fragment;
 pub(super) use gather::broken_reply;
+pub(super) use gather::broken_start;
 pub(super) use gather::gather;
 pub(super) use mode::Mode;
 

@@ -96,10 +96,12 @@ impl Subscriptions {
         self.backends().any(|own| own == backend)
     }
 
-    /// How many the client has, as Redis counts: channels and patterns together, shard channels apart.
+    /// How many the client has that were confirmed, as Redis counts: channels and patterns together, shard channels
+    /// apart.
     fn count(&self, kind: Kind) -> usize {
         let is_shard = |kind: &Kind| *kind == Kind::Shard;
-        self.topics.keys().filter(|(other, _)| is_shard(other) == is_shard(&kind)).count()
+        let confirmed = self.topics.iter().filter(|(_, topic)| topic.left == 0);
+        confirmed.filter(|((other, _), _)| is_shard(other) == is_shard(&kind)).count()
     }
 
     /// The channels, each with the member of its node, and whether there is a pattern.

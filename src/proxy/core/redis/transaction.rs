@@ -224,10 +224,19 @@ impl Core {
             let text = format!("ERR unsupported by the proxy: '{}' in a transaction", command.name());
             return self.refuse(key, command, &text);
         }
-        if !has_key {
+        // One that has none though it should have is for a node to refuse, in its own words.
+        if !has_key && (is_local || rule.key_specs().next().is_none()) {
             return self.queue_without_key(sockets, key, command);
         }
-        let node = match one_node(command.args, rule, router) {
+        let placed = match self.sessions[key].mode.as_deref() {
+            Some(Mode::Transaction(transaction)) if !has_key => transaction.place,
+            _ => None,
+        };
+        let node = match placed {
+            Some((node, _)) => Ok(node),
+            None => one_node(command.args, rule, router),
+        };
+        let node = match node {
             Ok(node) => node,
             Err(error) => return self.refuse(key, command, &super::refusal(&error)),
         };
