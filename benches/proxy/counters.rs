@@ -53,7 +53,7 @@ const COUNTERS: [Counter; 2] = [
     Counter {
         metric: "instructions",
         program: "valgrind",
-        keys: 20_000,
+        keys: 5_000,
         goal: |workload| workload.instructions,
         count: instructions,
     },
@@ -114,7 +114,7 @@ impl Counter {
         workload: &Workload,
     ) -> Result<f64, String> {
         // All connections should have their turns.
-        let requests = (self.keys / workload.request.keys() as u64).max(2_000);
+        let requests = (self.keys / workload.request.keys() as u64).max(1_000);
         let [few, many] = [requests, 2 * requests].map(|requests| {
             let counted = (self.count)(nodes, proxy, workload, requests);
             counted.map_err(|error| format!("{} under {}: {error}", proxy.name, self.program))

@@ -151,11 +151,12 @@ impl Request {
 }
 
 impl Goal {
-    /// How a figure compares.
+    /// How a figure compares, as far as it is printed.
     pub fn verdict(self, figure: f64) -> &'static str {
-        if figure <= self.aim {
+        const PRINTED: f64 = 0.005;
+        if figure < self.aim + PRINTED {
             "aim"
-        } else if figure <= self.must {
+        } else if figure < self.must + PRINTED {
             "must"
         } else {
             "MISSED"
