@@ -106,7 +106,7 @@ fn refusal(settings: &[String], host: &str, port: u16) -> String {
     let proxy = Proxy::start(Program::Ours, &[pool_of(&settings, host, &[port])]);
     let reply = proxy.client().ask("GET k");
     let log = proxy.process().log();
-    assert!(log.contains("node 'node0': TLS failed: "), "{log}");
+    assert!(log.contains("node 'node0': cannot speak TLS: "), "{log}");
     reply
 }
 
@@ -118,10 +118,10 @@ fn certificates_are_verified() {
     let port = redises[0].1;
     let Some(others) = Certificates::make() else { return };
     let reply = refusal(&others.settings(&[]), "127.0.0.1", port);
-    assert_eq!(reply, "-ERR TLS failed: invalid peer certificate: UnknownIssuer\r\n");
+    assert!(reply.starts_with("-ERR cannot speak TLS: invalid peer certificate: "), "{reply}");
     let settings = certificates.settings(&["server_tls_name: other.example"]);
     let reply = refusal(&settings, "127.0.0.1", port);
-    assert!(reply.starts_with("-ERR TLS failed: invalid peer certificate: "), "{reply}");
+    assert!(reply.starts_with("-ERR cannot speak TLS: invalid peer certificate: "), "{reply}");
     assert!(reply.contains("other.example"), "{reply}");
     // The name is asked for in place of the host, and the host without it.
     let settings = certificates.settings(&["server_tls_name: localhost"]);
@@ -134,7 +134,7 @@ fn certificates_are_verified() {
     let arguments = [&NO_CERTIFICATES[..], &expired].concat();
     let Some(redises) = certificates.redises(1, &arguments) else { return };
     let reply = refusal(&certificates.settings(&[]), "127.0.0.1", redises[0].1);
-    assert!(reply.starts_with("-ERR TLS failed: invalid peer certificate: "), "{reply}");
+    assert!(reply.starts_with("-ERR cannot speak TLS: invalid peer certificate: "), "{reply}");
     assert!(reply.contains("expired"), "{reply}");
 }
 
@@ -148,7 +148,7 @@ fn a_node_may_ask_for_a_certificate() {
     assert_eq!(proxy.client().ask("SET k v"), "+OK\r\n");
     let proxy = before_redises(&certificates.settings(&[]), &ports);
     let reply = proxy.client().ask("GET k");
-    assert!(reply.starts_with("-ERR TLS failed: received fatal alert: "), "{reply}");
+    assert!(reply.starts_with("-ERR cannot speak TLS: received fatal alert: "), "{reply}");
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn a_node_without_tls_is_refused() {
     let Some(redises) = certificates.redises(1, &NO_CERTIFICATES) else { return };
     let proxy = before_redises(&certificates.settings(&["timeout: 2000"]), &[redises[0].0.port()]);
     let reply = proxy.client().ask("GET k");
-    let words = ["TLS failed", "closed", "reset", "timed out"];
+    let words = ["cannot speak TLS", "closed", "reset", "timed out"];
     assert!(words.iter().any(|word| reply.contains(word)), "{reply}");
 }
 
