@@ -105,8 +105,8 @@ fn refusal(settings: &[String], host: &str, port: u16) -> String {
     let settings = [&["redis: true".to_owned()], settings].concat();
     let proxy = Proxy::start(Program::Ours, &[pool_of(&settings, host, &[port])]);
     let reply = proxy.client().ask("GET k");
-    let log = proxy.process().log();
-    assert!(log.contains("node 'node0': cannot speak TLS: "), "{log}");
+    let text = "node 'node0': cannot speak TLS: ";
+    eventually(text, || proxy.process().log().contains(text));
     reply
 }
 
