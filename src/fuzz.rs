@@ -23,8 +23,12 @@ use crate::topology::Router;
 use crate::topology::Topology;
 
 mod memcache;
+mod serving;
 
 pub use memcache::memcache;
+pub use serving::inline_command;
+pub use serving::memcache_reply_ends;
+pub use serving::memcache_requests;
 
 /// Replies in `bytes` have the same ends whether they come at once or cut into pieces, `sizes` being the
 /// lengths of these; and what they say is what redis-rs reads.

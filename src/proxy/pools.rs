@@ -140,7 +140,7 @@ fn endpoints(config: &PoolConfig, tls: &PoolTls) -> Vec<Endpoint> {
 pub(super) fn listen(config: &PoolConfig, workers: usize) -> Result<Vec<Listening>, String> {
     let complain = |error: io::Error| {
         let (name, listen) = (config.name(), config.listen());
-        format!("pool '{name}' cannot listen on '{listen}': {}", super::reply::of_io(&error))
+        format!("pool '{name}' cannot listen on '{listen}': {}", super::log::reason(&error))
     };
     let sockets = match config.listen().address() {
         Address::Unix(path) => listen_unix(config, path).map(|first| vec![first]),
@@ -182,8 +182,10 @@ fn bind(config: &PoolConfig, address: SocketAddr, shares: bool) -> io::Result<Li
 
 fn listen_unix(config: &PoolConfig, path: &str) -> io::Result<Listening> {
     // What was left behind is removed, as nutcracker does; but nothing that is no socket.
-    if std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
-        std::fs::remove_file(path)?;
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path)?,
+        Ok(_) => return Err(io::Error::other("there is a file of this name, and it is no socket")),
+        Err(_) => {}
     }
     let listener = UnixListener::bind(path)?;
     listener.set_nonblocking(true)?;
@@ -191,4 +193,22 @@ fn listen_unix(config: &PoolConfig, path: &str) -> io::Result<Listening> {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
     }
     Ok(Listening::Unix(listener))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::NutcrackerConfig;
+
+    #[test]
+    fn a_file_that_is_no_socket_is_left_alone() {
+        let path = std::env::temp_dir().join(format!("shardwright-{}.txt", std::process::id()));
+        std::fs::write(&path, "mine").unwrap();
+        let listen_there = format!("a:\n  listen: {}\n  servers:\n   - a:1:1\n", path.display());
+        let config = NutcrackerConfig::parse(&listen_there).unwrap();
+        let error = listen(&config.pools()[0], 1).unwrap_err();
+        assert!(error.ends_with(": there is a file of this name, and it is no socket"), "{error}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
+        std::fs::remove_file(path).unwrap();
+    }
 }
