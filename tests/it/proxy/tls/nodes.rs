@@ -8,6 +8,7 @@ use super::Certificates;
 use super::LENGTHS;
 use super::TlsClient;
 use super::before_redises;
+use super::expect;
 use super::pool_of;
 use super::ports;
 use super::value;
@@ -61,7 +62,7 @@ fn pipelines_go_through_in_order() {
             expected += &format!("+OK\r\n{}", bulk(std::str::from_utf8(&value).unwrap()));
         }
         client.send(&requests);
-        assert!(client.bytes(expected.len()) == expected.as_bytes(), "round {round}");
+        expect(&expected, &format!("round {round}"), || client.reply());
     }
 }
 
@@ -77,7 +78,7 @@ fn a_client_that_sends_much_and_reads_late_gets_everything() {
     std::thread::sleep(Duration::from_millis(200));
     let expected = bulk(std::str::from_utf8(&large).unwrap());
     for _ in 0..20 {
-        assert!(client.bytes(expected.len()) == expected.as_bytes());
+        assert!(client.reply() == expected);
     }
 }
 
@@ -135,7 +136,7 @@ fn certificates_are_verified() {
     let Some(redises) = certificates.redises(1, &arguments) else { return };
     let reply = refusal(&certificates.settings(&[]), "127.0.0.1", redises[0].1);
     assert!(reply.starts_with("-ERR cannot speak TLS: invalid peer certificate: "), "{reply}");
-    assert!(reply.contains("expired"), "{reply}");
+    assert!(reply.to_lowercase().contains("expired"), "{reply}");
 }
 
 #[test]
