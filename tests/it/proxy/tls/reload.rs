@@ -30,7 +30,7 @@ fn clients_get_the_new_certificate_though_the_configuration_is_the_same() {
         .map(|setting| setting.replace('@', certificates.directory.to_str().unwrap()));
     let plain = redis.lines(&[]);
     let secured = redis.lines(&files.each_ref().map(String::as_str));
-    let proxy = Proxy::start(Program::Ours, &[secured.clone()]);
+    let proxy = Proxy::start(Program::Ours, std::slice::from_ref(&secured));
     let mut old = TlsClient::connect(proxy.port(), &certificates);
     old.exchange(request("SET k v"), "+OK\r\n");
     reload(&proxy, "is reloaded, nothing is different");
