@@ -242,7 +242,8 @@ impl fmt::Debug for TlsSession {
     }
 }
 
-/// rustls's words name what was wrong, and what the certificate is for, but no keys.
+/// rustls's words name what was wrong, and what the certificate is for, but no keys. A word in capitals in front would be
+/// an error code to Redis's clients.
 pub(super) fn failed(error: rustls::Error) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("TLS failed: {error}"))
+    io::Error::new(io::ErrorKind::InvalidData, format!("cannot speak TLS: {error}"))
 }

@@ -14,6 +14,7 @@ use super::value;
 use crate::proxy::support::Backends;
 use crate::proxy::support::Memcacheds;
 use crate::proxy::support::Redis;
+use crate::support::eventually;
 use crate::support::is_installed;
 use crate::support::proxy::Program;
 use crate::support::proxy::Proxy;
@@ -207,6 +208,8 @@ fn a_client_that_is_one_too_many_is_closed() {
     let Some(certificates) = Certificates::make() else { return };
     let Some(redis) = Redis::start(1) else { return };
     let proxy = before(&redis, &certificates, &["client_connections: 1"]);
+    // Whoever looked whether it listens.
+    eventually("nobody is there", || proxy.pool_stat("client_connections") == 0);
     let mut first = TlsClient::connect(proxy.port(), &certificates);
     first.exchange(request("PING"), "+PONG\r\n");
     let mut second = TlsClient::connect(proxy.port(), &certificates);

@@ -196,6 +196,16 @@ impl TlsClient {
     }
 }
 
+/// Asserts what comes, reply by reply.
+#[track_caller]
+fn expect(expected: &str, what: &str, mut next: impl FnMut() -> String) {
+    let mut replies = String::new();
+    while replies.len() < expected.len() {
+        replies += &next();
+    }
+    assert!(replies == expected, "{what}");
+}
+
 /// A value that is long and not alike everywhere.
 fn value(length: usize) -> Vec<u8> {
     (0..length).map(|place| b'a' + (place % 23) as u8).collect()

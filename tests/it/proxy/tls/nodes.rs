@@ -8,6 +8,7 @@ use super::Certificates;
 use super::LENGTHS;
 use super::TlsClient;
 use super::before_redises;
+use super::expect;
 use super::pool_of;
 use super::ports;
 use super::value;
@@ -61,7 +62,7 @@ fn pipelines_go_through_in_order() {
             expected += &format!("+OK\r\n{}", bulk(std::str::from_utf8(&value).unwrap()));
         }
         client.send(&requests);
-        assert!(client.bytes(expected.len()) == expected.as_bytes(), "round {round}");
+        expect(&expected, &format!("round {round}"), || client.reply());
     }
 }
 
@@ -77,7 +78,7 @@ fn a_client_that_sends_much_and_reads_late_gets_everything() {
     std::thread::sleep(Duration::from_millis(200));
     let expected = bulk(std::str::from_utf8(&large).unwrap());
     for _ in 0..20 {
-        assert!(client.bytes(expected.len()) == expected.as_bytes());
+        assert!(client.reply() == expected);
     }
 }
 
@@ -105,8 +106,8 @@ fn refusal(settings: &[String], host: &str, port: u16) -> String {
     let settings = [&["redis: true".to_owned()], settings].concat();
     let proxy = Proxy::start(Program::Ours, &[pool_of(&settings, host, &[port])]);
     let reply = proxy.client().ask("GET k");
-    let log = proxy.process().log();
-    assert!(log.contains("node 'node0': TLS failed: "), "{log}");
+    let text = "node 'node0': cannot speak TLS: ";
+    eventually(text, || proxy.process().log().contains(text));
     reply
 }
 
@@ -118,10 +119,10 @@ fn certificates_are_verified() {
     let port = redises[0].1;
     let Some(others) = Certificates::make() else { return };
     let reply = refusal(&others.settings(&[]), "127.0.0.1", port);
-    assert_eq!(reply, "-ERR TLS failed: invalid peer certificate: UnknownIssuer\r\n");
+    assert!(reply.starts_with("-ERR cannot speak TLS: invalid peer certificate: "), "{reply}");
     let settings = certificates.settings(&["server_tls_name: other.example"]);
     let reply = refusal(&settings, "127.0.0.1", port);
-    assert!(reply.starts_with("-ERR TLS failed: invalid peer certificate: "), "{reply}");
+    assert!(reply.starts_with("-ERR cannot speak TLS: invalid peer certificate: "), "{reply}");
     assert!(reply.contains("other.example"), "{reply}");
     // The name is asked for in place of the host, and the host without it.
     let settings = certificates.settings(&["server_tls_name: localhost"]);
@@ -134,8 +135,8 @@ fn certificates_are_verified() {
     let arguments = [&NO_CERTIFICATES[..], &expired].concat();
     let Some(redises) = certificates.redises(1, &arguments) else { return };
     let reply = refusal(&certificates.settings(&[]), "127.0.0.1", redises[0].1);
-    assert!(reply.starts_with("-ERR TLS failed: invalid peer certificate: "), "{reply}");
-    assert!(reply.contains("expired"), "{reply}");
+    assert!(reply.starts_with("-ERR cannot speak TLS: invalid peer certificate: "), "{reply}");
+    assert!(reply.to_lowercase().contains("expired"), "{reply}");
 }
 
 #[test]
@@ -148,7 +149,7 @@ fn a_node_may_ask_for_a_certificate() {
     assert_eq!(proxy.client().ask("SET k v"), "+OK\r\n");
     let proxy = before_redises(&certificates.settings(&[]), &ports);
     let reply = proxy.client().ask("GET k");
-    assert!(reply.starts_with("-ERR TLS failed: received fatal alert: "), "{reply}");
+    assert!(reply.starts_with("-ERR cannot speak TLS: received fatal alert: "), "{reply}");
 }
 
 #[test]
@@ -157,7 +158,7 @@ fn a_node_without_tls_is_refused() {
     let Some(redises) = certificates.redises(1, &NO_CERTIFICATES) else { return };
     let proxy = before_redises(&certificates.settings(&["timeout: 2000"]), &[redises[0].0.port()]);
     let reply = proxy.client().ask("GET k");
-    let words = ["TLS failed", "closed", "reset", "timed out"];
+    let words = ["cannot speak TLS", "closed", "reset", "timed out"];
     assert!(words.iter().any(|word| reply.contains(word)), "{reply}");
 }
 
