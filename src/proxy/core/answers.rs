@@ -309,10 +309,10 @@ impl Core {
     /// A client has taken what it was sent: nodes that waited for it are read again.
     pub(super) fn resume_paused(&mut self, sockets: &mut impl Sockets, key: usize) {
         let session = &mut self.sessions[key];
-        if session.paused.is_empty() || session.buffered() >= BUFFERED / 2 {
+        if session.paused.is_none() || session.out.len() >= BUFFERED / 2 {
             return;
         }
-        for backend in std::mem::take(&mut session.paused) {
+        for backend in *session.paused.take().unwrap_or_default() {
             self.resume_backend(sockets, backend);
         }
     }

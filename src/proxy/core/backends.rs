@@ -224,16 +224,22 @@ impl Core {
             // The next read says what became of it, and until then what is queued stays in order.
             Err(_) => backend.out.tail(&mut self.buffers).extend_from_slice(bytes),
         }
+        if !backend.waiting.is_empty() {
+            // There may be room now for those who wait for it.
+            self.mark_dirty(link);
+        }
     }
 
     pub(super) fn flush_backend(&mut self, sockets: &mut impl Sockets, key: usize) {
         let backend = &mut self.backends[key];
-        if !backend.is_ready() || backend.out.is_empty() {
+        if !backend.is_ready() {
             return;
         }
-        match sockets.send(Link::Backend(key), backend.out.unsent()) {
-            Ok(sent) => backend.out.advance(sent, &mut self.buffers),
-            Err(error) => return self.backend_closed(sockets, key, Closed::Io(error)),
+        if !backend.out.is_empty() {
+            match sockets.send(Link::Backend(key), backend.out.unsent()) {
+                Ok(sent) => backend.out.advance(sent, &mut self.buffers),
+                Err(error) => return self.backend_closed(sockets, key, Closed::Io(error)),
+            }
         }
         if !backend.waiting.is_empty() && backend.out.len() < QUEUED / 2 {
             self.wake_waiting(key);
@@ -347,8 +353,11 @@ impl Core {
             let Some(&pending) = backend.queue.front() else {
                 return Err(Closed::Broken("it sent a reply that nobody asked for".into()));
             };
-            let length = backend.scanner.scan(rest, pending.asked).map_err(Closed::Broken)?;
             let is_stream = backend.stream.is_some();
+            if !is_stream && !backend.is_resp3 && is_of_resp3(backend, rest) {
+                return Err(Closed::Broken("it sent a reply of RESP3, which nobody asked for".into()));
+            }
+            let length = backend.scanner.scan(rest, pending.asked).map_err(Closed::Broken)?;
             match length {
                 Some(length) => {
                     *used += length;
@@ -525,10 +534,11 @@ impl Core {
         }
         backend.failures = backend.failures.saturating_add(1);
         backend.refused_until = now + backend.back_off();
-        let name = backend.member.name().to_string();
         backend.refusal = reply::of_closed(closed).into_bytes();
         let is_first = backend.failures == 1;
-        let text = format!("node '{name}': {}", reply::describe(closed));
+        let pool = &self.pools[backend.pool].settings.name;
+        let node = backend.member.name();
+        let text = format!("pool '{pool}': node '{node}': {}", reply::describe(closed));
         self.note(if is_first { 4 } else { 6 }, text);
         let incident = match closed {
             Closed::Broken(_) => Incident::BrokenReply,
@@ -559,15 +569,18 @@ impl Core {
         else {
             return;
         };
-        let (session, serial) = (pending.session as usize, pending.serial);
-        let session = self.sessions.get_mut(session).filter(|session| session.serial == serial);
-        if let Some(session) = session
-            && session.buffered() >= BUFFERED
-            && !backend.is_paused
-        {
+        let session = self.sessions.get_mut(pending.session as usize);
+        let Some(session) = session.filter(|session| session.serial == pending.serial) else {
+            return;
+        };
+        // What comes first for the client must come, however much waits behind it.
+        let is_next = session.place_of(pending.ticket) == 0
+            || matches!(pending.purpose, Purpose::Subscription);
+        let waiting = if is_next { session.out.len() } else { session.buffered() };
+        if waiting >= BUFFERED && !backend.is_paused {
             backend.is_paused = true;
             backend.paused_at = now;
-            session.paused.push(key);
+            session.paused.get_or_insert_default().push(key);
         }
     }
 
@@ -587,6 +600,13 @@ impl Core {
         self.note(4, format!("pool '{name}': a client that does not read was closed"));
         self.end_session(sockets, session, Ending::Error);
     }
+}
+
+/// Whether a reply begins that RESP2 does not have: a client of RESP2 would not understand it.
+#[inline]
+fn is_of_resp3(backend: &Backend, rest: &[u8]) -> bool {
+    let is_of_resp2 = |kind: &u8| matches!(kind, b'$' | b'+' | b':' | b'*' | b'-');
+    matches!(backend.scanner, Scan::Redis(_)) && !rest.first().is_some_and(is_of_resp2)
 }
 
 /// Whether no connection came about.

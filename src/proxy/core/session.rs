@@ -64,13 +64,13 @@ pub(super) struct Session {
     /// Whether it is closed for what the client sent.
     pub(super) is_refused: bool,
     /// Backends that are not read because this client does not.
-    pub(super) paused: Vec<usize>,
+    pub(super) paused: Option<Box<Vec<usize>>>,
     pub(super) is_authenticated: bool,
     pub(super) is_resp3: bool,
     /// Nothing else may begin before the queue is empty.
     pub(super) is_barred: bool,
     pub(super) mode: Option<Box<super::redis::Mode>>,
-    pub(super) name: Option<Box<[u8]>>,
+    pub(super) name: Option<Box<Vec<u8>>>,
     /// When something was last read, in the worker's milliseconds.
     pub(super) active_at: u64,
 }
@@ -101,7 +101,7 @@ impl Session {
             is_ended: false,
             is_draining: false,
             is_refused: false,
-            paused: Vec::new(),
+            paused: None,
             is_authenticated,
             is_resp3: false,
             is_barred: false,

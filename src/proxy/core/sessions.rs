@@ -10,8 +10,11 @@ use super::session::Session;
 use super::recycle;
 use super::ticket::State;
 use super::ticket::Ticket;
+use crate::proxy::reply;
 use crate::proxy::settings::Protocol;
 
+/// A request may be so long: as much as Redis keeps of one (`client-query-buffer-limit`).
+const LONGEST: usize = 1 << 30;
 /// Room is kept for so many arguments.
 const ARGS: usize = 4096;
 
@@ -212,6 +215,15 @@ impl Core {
             };
             match taken {
                 Taken::Bytes(count) => used += count,
+                Taken::Needs(count) if count > LONGEST || bytes.len() - used > LONGEST => {
+                    let pool = self.sessions[key].pool;
+                    let protocol = self.pools[pool].settings.protocol;
+                    let reply = reply::error(protocol, b"Protocol error: a request is too long");
+                    let unknown = self.pools[pool].counters.commands.len() - 1;
+                    self.close_with(key, unknown as u16, &reply, true);
+                    used = bytes.len();
+                    break;
+                }
                 Taken::Needs(count) => {
                     if let Some(session) = self.session_of(key, serial) {
                         session.needed = count;
@@ -360,7 +372,7 @@ impl Core {
         if let Some(mode) = session.mode.take() {
             self.end_mode(sockets, *mode);
         }
-        for backend in session.paused.drain(..) {
+        for backend in *session.paused.take().unwrap_or_default() {
             self.resume_backend(sockets, backend);
         }
         self.remove_pool_if_empty(sockets, session.pool);

@@ -51,11 +51,14 @@ impl Core {
         let (mut expired, mut is_failure) = (Vec::new(), false);
         let now = self.micros;
         let backend = &mut self.backends[key];
+        // Who does not take its reply waits as long as it likes.
+        let taker = backend.queue.front().filter(|_| backend.is_paused);
+        let taker = taker.map(|pending| (pending.session, pending.serial));
         for pending in &mut backend.queue {
             if pending.at.saturating_add(timeout) > now {
                 break;
             }
-            if pending.is_awaited() {
+            if pending.is_awaited() && taker != Some((pending.session, pending.serial)) {
                 expired.push(*pending);
                 pending.purpose = Purpose::Nothing;
                 // What was asked before the last failure was counted is the same failure; and the node is not to

@@ -42,7 +42,7 @@ impl Core {
                 None => b"$-1\r\n".to_vec(),
             },
             ProxyCommand::ClientInfo => {
-                let name = session.name.as_deref().unwrap_or_default();
+                let name = session.name.as_ref().map_or(&[][..], |name| name.as_slice());
                 let line = format!(
                     "id={} name={} db={} resp={}\n",
                     self.client_id(key),
@@ -167,7 +167,7 @@ impl Core {
         if name.iter().any(|byte| !(b'!'..=b'~').contains(byte)) {
             return Err("ERR Client names cannot contain spaces, newlines or special characters.");
         }
-        self.sessions[key].name = (!name.is_empty()).then(|| name.into());
+        self.sessions[key].name = (!name.is_empty()).then(|| Box::new(name.to_vec()));
         Ok(())
     }
 }

@@ -13,7 +13,6 @@ use crate::command::Special;
 use crate::command::TransactionCommand;
 use crate::node::NodeId;
 use crate::plan::Plan;
-use crate::plan::cross_shard;
 use crate::plan::designated;
 use crate::plan::one_node;
 use crate::plan::scatter;
@@ -36,8 +35,10 @@ pub(in crate::proxy::core) struct Transaction {
     is_multi: bool,
     /// Commands without a key that wait for the node.
     early: Vec<Vec<u8>>,
-    /// Whether a command was answered with an error of ours, or the connection is gone: nothing is carried out.
+    /// Whether a command was answered with an error of ours: nothing is carried out.
     is_spoiled: bool,
+    /// Whether the connection is gone, and what was watched or queued with it.
+    is_lost: bool,
 }
 
 impl Transaction {
@@ -54,6 +55,7 @@ impl Transaction {
         if self.backend() == Some(backend) {
             self.place = None;
             self.is_spoiled = true;
+            self.is_lost = true;
         }
     }
 }
@@ -175,7 +177,7 @@ impl Core {
         };
         match transaction.place {
             Some((pinned, backend)) => Ok((pinned == node).then_some(backend)),
-            None if transaction.is_spoiled => Ok(None),
+            None if transaction.is_lost => Ok(None),
             None if !session.queue.is_empty() => {
                 session.is_barred = true;
                 Err(Step::Stalled)
@@ -200,8 +202,13 @@ impl Core {
         };
         let text = match (pinned, command.args.get(1)) {
             (Some(pinned), Some(name)) => {
-                let other = cross_shard(command.args[0], (name, node), (b"earlier keys", pinned), router);
-                format!("ERR {}", other.message())
+                let (name, other) = (name.escape_ascii(), router.node(node).name());
+                let pinned = router.node(pinned).name();
+                format!(
+                    "ERR keys of a transaction are on different nodes: '{}' of \"{name}\" is for '{other}', \
+                     and the transaction is on '{pinned}'",
+                    command.name()
+                )
             }
             _ => "ERR the connection of this transaction is lost; DISCARD it and begin again".into(),
         };
