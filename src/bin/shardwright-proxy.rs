@@ -2,11 +2,6 @@
 
 use std::process::ExitCode;
 
-/// It gives memory back to the system when a burst is over, and puts large blocks where the system copies to them
-/// fast.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     shardwright::proxy::main()
 }

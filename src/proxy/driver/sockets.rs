@@ -161,7 +161,7 @@ impl WorkerSockets {
         let tls = self.place(key).tls.as_ref().map(NodeTls::session).transpose()?;
         let mut stream = Stream::new(socket, tls);
         stream.register(&self.registry, Source::Link(Link::Backend(key)).token())?;
-        let mut connection = Connection::new(stream, true);
+        let connection = Connection::new(stream, true);
         let place = self.place(key);
         place.others = others;
         place.connection = Some(connection);
