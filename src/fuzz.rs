@@ -23,8 +23,12 @@ use crate::topology::Router;
 use crate::topology::Topology;
 
 mod memcache;
+mod proxy;
 
 pub use memcache::memcache;
+pub use proxy::proxy_client;
+pub use proxy::proxy_node;
+pub use proxy::proxy_walk;
 
 /// Replies in `bytes` have the same ends whether they come at once or cut into pieces, `sizes` being the
 /// lengths of these; and what they say is what redis-rs reads.

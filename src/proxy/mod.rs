@@ -32,6 +32,9 @@ mod stats;
 mod usage;
 mod workers;
 
+#[cfg(feature = "_fuzz")]
+pub(crate) use core::rehearsal;
+
 use daemon::Side;
 use daemon::Starter;
 use options::Action;

@@ -39,13 +39,21 @@ impl Core {
                 Ok(())
             }
             Purpose::Part(part) => self.take_part(&pending, part, Ok(reply)),
-            Purpose::Cursor(node) => {
-                let reply = self.translate_cursor(&pending, node, reply)?;
-                self.deliver(&pending, &reply);
-                Ok(())
-            }
+            Purpose::Cursor => match self.translate_cursor(&pending, backend, reply) {
+                Ok(reply) => {
+                    self.deliver(&pending, &reply);
+                    Ok(())
+                }
+                Err(closed) => {
+                    // It is not in the queue any more.
+                    self.fail(sockets, pending, b"Invalid argument");
+                    Err(closed)
+                }
+            },
             Purpose::Release => {
                 self.deliver(&pending, reply);
+                // After an error nobody knows what the connection is in the middle of.
+                self.backends[backend].is_retired |= is_error(reply);
                 self.own_backend_done(sockets, backend, &pending);
                 Ok(())
             }
@@ -163,11 +171,11 @@ impl Core {
                         Err(reply::error(protocol, b"Invalid argument"))
                     }
                 };
-                gathering.take(usize::from(part), taken);
+                session.held += gathering.take(usize::from(part), taken);
                 broken
             }
             Err(error) => {
-                gathering.take(usize::from(part), Err(error));
+                session.held += gathering.take(usize::from(part), Err(error));
                 None
             }
         };
@@ -193,6 +201,7 @@ impl Core {
             return;
         };
         let (command, at) = (ticket.command, ticket.at);
+        session.held -= gathering.bytes();
         let gathered = match &gathering.how {
             How::Split(_) | How::All(_) | How::Found => {
                 super::redis::gather(&gathering, pool, is_resp3, &mut self.buffers)
@@ -291,7 +300,7 @@ impl Core {
                 self.count_answer(pending.session as usize, command, at, false);
             }
             self.answered(pending.session as usize, 0);
-            self.push_held(pending.session as usize);
+            self.push_held(sockets, pending.session as usize);
         }
         Ok(count)
     }

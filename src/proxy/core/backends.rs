@@ -189,19 +189,22 @@ impl Core {
     /// Takes note of a request whose bytes are, or will be, in the backend's buffer.
     #[inline]
     pub(super) fn expect(&mut self, key: usize, pending: Pending) {
+        // What is in the queue already may be nobody's any more, and have no deadline.
+        self.limit(self.backends[key].pool, pending.at);
         let backend = &mut self.backends[key];
-        if backend.queue.is_empty() {
-            self.next_deadline = self.next_deadline.min(pending.at.saturating_add(
-                match self.pools[backend.pool].settings.timeout {
-                    Some(timeout) => timeout.as_micros() as u64,
-                    None => u64::MAX,
-                },
-            ));
-        }
         backend.queue.push_back(pending);
         let counters = &mut self.counters[backend.counters];
         counters.requests += 1;
         counters.request_bytes += u64::from(pending.bytes);
+    }
+
+    /// What was asked at `at` has its time.
+    #[inline]
+    fn limit(&mut self, pool: usize, at: u64) {
+        if let Some(timeout) = self.pools[pool].settings.timeout {
+            let deadline = at.saturating_add(timeout.as_micros() as u64);
+            self.next_deadline = self.next_deadline.min(deadline);
+        }
     }
 
     fn send_to_backend(&mut self, sockets: &mut impl Sockets, key: usize, bytes: &[u8]) {
@@ -225,6 +228,7 @@ impl Core {
             // The next read says what became of it, and until then what is queued stays in order.
             Err(_) => backend.out.tail(&mut self.buffers).extend_from_slice(bytes),
         }
+        self.wake_waiting_for_room(key);
     }
 
     pub(super) fn flush_backend(&mut self, sockets: &mut impl Sockets, key: usize) {
@@ -236,6 +240,11 @@ impl Core {
             Ok(sent) => backend.out.advance(sent, &mut self.buffers),
             Err(error) => return self.backend_closed(sockets, key, Closed::Io(error)),
         }
+        self.wake_waiting_for_room(key);
+    }
+
+    fn wake_waiting_for_room(&mut self, key: usize) {
+        let backend = &self.backends[key];
         if !backend.waiting.is_empty() && backend.out.len() < QUEUED / 2 {
             self.wake_waiting(key);
         }
@@ -262,9 +271,13 @@ impl Core {
         };
         let backend = &mut self.backends[key];
         backend.stage = Stage::Greeting(replies);
+        // What waits behind it may not wait longer for its sake.
+        let at = backend.queue.front().map_or(self.micros, |first| first.at.min(self.micros));
         for _ in 0..replies {
-            backend.queue.push_front(Pending::of_nobody(Purpose::Greeting, self.micros));
+            backend.queue.push_front(Pending::of_nobody(Purpose::Greeting, at));
         }
+        let pool = backend.pool;
+        self.limit(pool, at);
         // A new connection takes that little.
         match sockets.send(Link::Backend(key), &bytes) {
             Ok(sent) if sent == bytes.len() => {}
@@ -334,6 +347,11 @@ impl Core {
                 *used = bytes.len();
                 return Ok(());
             };
+            if backend.stage == Stage::Closed {
+                // It broke when something was sent.
+                *used = bytes.len();
+                return Ok(());
+            }
             if backend.stream.is_some() {
                 *used += self.take_stream(sockets, key, &bytes[*used..])?;
                 continue;
@@ -537,19 +555,28 @@ impl Core {
             return;
         };
         let is_arriving = !backend.rest.is_empty() || backend.stream.is_some();
-        let Some(pending) = backend
-            .queue
-            .front()
-            .filter(|pending| is_arriving || pending.purpose == Purpose::Subscription)
-        else {
+        let Some(pending) = backend.queue.front().filter(|pending| match pending.purpose {
+            Purpose::Subscription => true,
+            Purpose::Nothing => false,
+            _ => is_arriving,
+        }) else {
             return;
         };
-        let (session, serial) = (pending.session as usize, pending.serial);
+        let is_message = pending.purpose == Purpose::Subscription;
+        let (session, serial, ticket) = (pending.session as usize, pending.serial, pending.ticket);
         let session = self.sessions.get_mut(session).filter(|session| session.serial == serial);
-        if let Some(session) = session
-            && session.buffered() >= BUFFERED
-            && !backend.is_paused
-        {
+        let Some(session) = session else {
+            return;
+        };
+        let buffered = if is_message {
+            session.buffered() + session.mode.as_ref().map_or(0, |mode| mode.held())
+        } else if session.place_of(ticket) == 0 {
+            // The others may wait for this one, and then it must come.
+            session.out.len()
+        } else {
+            session.buffered()
+        };
+        if buffered >= BUFFERED && !backend.is_paused {
             backend.is_paused = true;
             backend.paused_at = now;
             session.paused.push(key);

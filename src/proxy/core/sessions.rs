@@ -81,7 +81,7 @@ impl Core {
             {
                 let needed = session.needed;
                 // Room for what is announced, but not for more than a client may announce.
-                session.rest.reserve(needed.clamp(bytes.len() - used, 4 << 20));
+                session.rest.reserve(needed.min(4 << 20).max(bytes.len() - used));
                 session.rest.extend_from_slice(&bytes[used..]);
             }
         } else {

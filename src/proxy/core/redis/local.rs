@@ -122,6 +122,11 @@ impl Core {
             (SessionCommand::ReadOnly, [_]) => {
                 self.say(key, command, "ERR This instance has cluster support disabled")
             }
+            // What is under way must be answered first: on connections of its own, or by another protocol.
+            (SessionCommand::Reset, [_]) if !self.sessions[key].queue.is_empty() => {
+                self.sessions[key].is_barred = true;
+                Step::Stalled
+            }
             (SessionCommand::Reset, [_]) => {
                 if let Some(mode) = self.sessions[key].mode.take() {
                     self.end_mode(sockets, *mode);

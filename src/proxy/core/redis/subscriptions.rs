@@ -40,8 +40,10 @@ pub(in crate::proxy::core) struct Subscriptions {
 /// A channel or a pattern.
 #[derive(Clone, Copy, Debug)]
 struct Topic {
-    /// Nodes that have not confirmed it.
+    /// Confirmations of nodes that have not come.
     left: usize,
+    /// How many of them are one for the client.
+    nodes: usize,
     /// The member of the only node, if it is a channel.
     member: Option<u64>,
 }
@@ -107,6 +109,11 @@ impl Subscriptions {
         let has_pattern = self.topics.keys().any(|(kind, _)| *kind == Kind::Pattern);
         let topics = self.topics.iter();
         (topics.filter_map(|((_, name), topic)| Some((name.as_slice(), topic.member?))), has_pattern)
+    }
+
+    /// Bytes of messages that wait.
+    pub(in crate::proxy::core) fn held(&self) -> usize {
+        self.held.len()
     }
 
     /// The members of the nodes there are connections to.
@@ -180,7 +187,10 @@ impl Core {
         let first = self.pools[pool].nodes[first.index()].member.id();
         if let Some(Mode::Subscribed(own)) = self.sessions[key].mode.as_deref_mut() {
             let member = (kind != Kind::Pattern).then_some(first);
-            own.topics.insert((kind, name.to_vec()), Topic { left: nodes.len(), member });
+            // Who subscribes twice is told so twice.
+            let before = own.topics.get(&(kind, name.to_vec())).map_or(0, |topic| topic.left);
+            let topic = Topic { left: before + nodes.len(), nodes: nodes.len(), member };
+            own.topics.insert((kind, name.to_vec()), topic);
         }
         for node in nodes {
             let member = self.pools[pool].nodes[node.index()].member.id();
@@ -239,6 +249,14 @@ impl Core {
             self.confirm(key, command.index, kind, false, None);
         }
         for name in all {
+            let Some(Mode::Subscribed(own)) = self.sessions[key].mode.as_deref() else {
+                return;
+            };
+            let topic = own.topics.get(&(kind, name.clone())).copied();
+            for _ in 0..topic.map_or(0, |topic| topic.left.div_ceil(topic.nodes)) {
+                // That it began, the client is told before it hears that it is over.
+                self.confirm(key, command.index, kind, true, Some(&name));
+            }
             let Some(Mode::Subscribed(own)) = self.sessions[key].mode.as_deref_mut() else {
                 return;
             };
@@ -283,10 +301,11 @@ impl Core {
     /// Sends the client what it has not asked for, between two replies.
     fn push(&mut self, key: usize, message: &[u8]) {
         let session = &mut self.sessions[key];
-        if session.is_streamed
-            && let Some(Mode::Subscribed(own)) = session.mode.as_deref_mut()
-        {
-            own.held.extend_from_slice(message);
+        if session.is_streamed {
+            // Who is not subscribed asked for none.
+            if let Some(Mode::Subscribed(own)) = session.mode.as_deref_mut() {
+                own.held.extend_from_slice(message);
+            }
             return;
         }
         session.out.tail(&mut self.buffers).extend_from_slice(message);
@@ -294,12 +313,13 @@ impl Core {
     }
 
     /// The large reply is over that messages waited for.
-    pub(in crate::proxy::core) fn push_held(&mut self, key: usize) {
+    pub(in crate::proxy::core) fn push_held(&mut self, sockets: &mut impl Sockets, key: usize) {
         if let Some(Mode::Subscribed(own)) = self.sessions[key].mode.as_deref_mut() {
             let held = std::mem::take(&mut own.held);
             if !held.is_empty() {
                 self.push(key, &held);
             }
+            self.leave_if_unsubscribed(sockets, key);
         }
     }
 
@@ -336,7 +356,7 @@ impl Core {
         if let Some(topic) = own.topics.get_mut(&(kind, name.clone())) {
             let was = topic.left;
             topic.left = was.saturating_sub(1);
-            if was == 1 {
+            if was > 0 && topic.left % topic.nodes == 0 {
                 let unknown = (self.table.index_count() - 1) as u16;
                 self.confirm(key, unknown, kind, true, Some(&name));
             }
@@ -350,6 +370,7 @@ impl Core {
             return;
         };
         if own.topics.is_empty()
+            && own.held.is_empty()
             && let Some(mode) = self.sessions[key].mode.take()
         {
             self.end_mode(sockets, *mode);

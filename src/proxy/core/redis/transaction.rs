@@ -6,10 +6,12 @@
 use super::Command;
 use super::Mode;
 use super::Step;
+use crate::command::Blocking;
 use crate::command::FanOut;
 use crate::command::LocalReply;
 use crate::command::Special;
 use crate::command::TransactionCommand;
+use crate::command::Waiting;
 use crate::node::NodeId;
 use crate::plan::Plan;
 use crate::plan::cross_shard;
@@ -20,6 +22,7 @@ use crate::proxy::core::Core;
 use crate::proxy::core::Sockets;
 use crate::proxy::core::backend::Pending;
 use crate::proxy::core::backend::Purpose;
+use crate::proxy::core::backend::Stage;
 
 const QUEUED: &[u8] = b"+QUEUED\r\n";
 const ABORTED: &str = "EXECABORT Transaction discarded because of previous errors.";
@@ -46,6 +49,13 @@ impl Transaction {
 
     pub(in crate::proxy::core) fn spoil(&mut self) {
         self.is_spoiled |= self.is_multi;
+    }
+
+    /// Its node has this number now.
+    pub(in crate::proxy::core) fn move_to(&mut self, node: NodeId) {
+        if let Some((place, _)) = &mut self.place {
+            *place = node;
+        }
     }
 
     /// The connection is gone, and what was watched or queued with it.
@@ -107,6 +117,14 @@ impl Core {
         if is_multi {
             return self.queue_command(sockets, key, command);
         }
+        if command.rule.blocking_time() != Blocking::No
+            && command.rule.waiting(command.args) != Waiting::None
+        {
+            // It wants the connection that watches, or another one for itself.
+            let text =
+                format!("ERR unsupported by the proxy: '{}' while keys are watched", command.name());
+            return self.say(key, command, &text);
+        }
         // Only watching: what concerns the node goes the same way, so that nothing overtakes the WATCH; anything
         // else waits until that is answered.
         let pool = self.sessions[key].pool;
@@ -116,8 +134,7 @@ impl Core {
         };
         match place {
             Some((pinned, backend)) if node == Some(pinned) => {
-                self.ask_for(sockets, key, backend, command.raw, command.index, Purpose::Whole);
-                Step::Done
+                self.ask_own(sockets, key, backend, command, Purpose::Whole)
             }
             _ if !self.sessions[key].queue.is_empty() => {
                 self.sessions[key].is_barred = true;
@@ -139,7 +156,8 @@ impl Core {
             Ok(node) => node,
             Err(error) => return self.say(key, command, &super::refusal(&error)),
         };
-        if !matches!(self.sessions[key].mode.as_deref(), Some(Mode::Transaction(_))) {
+        let is_first = !matches!(self.sessions[key].mode.as_deref(), Some(Mode::Transaction(_)));
+        if is_first {
             let transaction = Transaction::default();
             if !self.sessions[key].queue.is_empty() {
                 self.sessions[key].is_barred = true;
@@ -150,11 +168,44 @@ impl Core {
         match self.place_transaction(key, node) {
             Err(step) => step,
             Ok(Some(backend)) => {
-                self.ask_for(sockets, key, backend, command.raw, command.index, Purpose::Whole);
-                Step::Done
+                let step = self.ask_own(sockets, key, backend, command, Purpose::Whole);
+                if is_first && !self.backends.contains(backend) {
+                    // Nothing was watched before, and nothing is now.
+                    self.sessions[key].mode = None;
+                }
+                step
             }
-            Ok(None) => self.refuse_other_node(key, command, node),
+            Ok(None) => {
+                let step = self.refuse_other_node(key, command, node);
+                if let Some(Mode::Transaction(Transaction { place: None, .. })) =
+                    self.sessions[key].mode.as_deref()
+                {
+                    // The client knows now, and may begin again.
+                    self.sessions[key].mode = None;
+                }
+                step
+            }
         }
+    }
+
+    /// Sends a request on the session's own connection. If that takes none the request is answered, and the
+    /// transaction is lost.
+    fn ask_own(
+        &mut self,
+        sockets: &mut impl Sockets,
+        key: usize,
+        backend: usize,
+        command: Command<'_>,
+        purpose: Purpose,
+    ) -> Step {
+        if self.is_full(backend, key) {
+            return Step::Stalled;
+        }
+        self.ask_for(sockets, key, backend, command.raw, command.index, purpose);
+        if self.backends.get(backend).is_some_and(|backend| backend.stage == Stage::Closed) {
+            self.drop_backend(sockets, backend);
+        }
+        Step::Done
     }
 
     /// The session's connection to `node`: made if it has none, `None` if it has one to another node.
@@ -228,10 +279,7 @@ impl Core {
         };
         match self.begin_on(sockets, key, node) {
             Err(step) => step,
-            Ok(Some(backend)) => {
-                self.ask_for(sockets, key, backend, command.raw, command.index, Purpose::Whole);
-                Step::Done
-            }
+            Ok(Some(backend)) => self.ask_own(sockets, key, backend, command, Purpose::Whole),
             Ok(None) => self.refuse_other_node(key, command, node),
         }
     }
@@ -246,8 +294,7 @@ impl Core {
             return Step::Done;
         };
         if let Some(backend) = transaction.backend() {
-            self.ask_for(sockets, key, backend, command.raw, command.index, Purpose::Whole);
-            return Step::Done;
+            return self.ask_own(sockets, key, backend, command, Purpose::Whole);
         }
         if transaction.early.iter().map(Vec::len).sum::<usize>() + command.raw.len() > EARLY {
             return self.refuse(key, command, "ERR too many commands without a key in a transaction");
@@ -278,11 +325,14 @@ impl Core {
             Some(Mode::Transaction(transaction)) => std::mem::take(&mut transaction.early),
             _ => Vec::new(),
         };
-        if self.admit(sockets, backend).is_ok() {
-            for command in std::iter::once(MULTI).chain(early.iter().map(Vec::as_slice)) {
-                let pending = Pending::of_nobody(Purpose::Nothing, self.micros);
-                self.ask(sockets, backend, command, pending);
-            }
+        if self.admit(sockets, backend).is_err() {
+            // Nothing may be asked there before it.
+            self.drop_backend(sockets, backend);
+            return Ok(None);
+        }
+        for command in std::iter::once(MULTI).chain(early.iter().map(Vec::as_slice)) {
+            let pending = Pending::of_nobody(Purpose::Nothing, self.micros);
+            self.ask(sockets, backend, command, pending);
         }
         Ok(Some(backend))
     }
@@ -311,10 +361,7 @@ impl Core {
             (TransactionCommand::Multi, false) => {
                 transaction.is_multi = true;
                 match transaction.backend() {
-                    Some(backend) => {
-                        self.ask_for(sockets, key, backend, command.raw, command.index, Purpose::Whole);
-                        Step::Done
-                    }
+                    Some(backend) => self.ask_own(sockets, key, backend, command, Purpose::Whole),
                     None => self.reply(key, command, b"+OK\r\n"),
                 }
             }
@@ -363,12 +410,18 @@ impl Core {
         // No command had a key.
         let node = match designated(self.pools[self.sessions[key].pool].snapshot.router()) {
             Ok(node) => node,
-            Err(error) => return self.refuse(key, command, &super::refusal(&error)),
+            Err(error) => {
+                self.sessions[key].mode = None;
+                return self.say(key, command, &super::refusal(&error));
+            }
         };
         match self.begin_on(sockets, key, node) {
             Err(step) => step,
             Ok(Some(backend)) => self.end_on(sockets, key, command, backend),
-            Ok(None) => self.say(key, command, ABORTED),
+            Ok(None) => {
+                self.sessions[key].mode = None;
+                self.say(key, command, ABORTED)
+            }
         }
     }
 
@@ -384,6 +437,9 @@ impl Core {
         session.is_barred = true;
         session.mode = Some(Box::new(Mode::Waiting { backend, is_blocking: false }));
         self.ask_for(sockets, key, backend, command.raw, command.index, Purpose::Release);
+        if self.backends.get(backend).is_some_and(|backend| backend.stage == Stage::Closed) {
+            self.drop_backend(sockets, backend);
+        }
         Step::Done
     }
 }
