@@ -103,11 +103,8 @@ impl Core {
         }
         let session = &self.sessions[key];
         if session.is_stalled {
-            let may_go_on = if session.is_barred {
-                session.queue.is_empty()
-            } else {
-                session.has_room()
-            };
+            let may_go_on =
+                if session.is_barred { session.queue.is_empty() } else { session.has_room() };
             if may_go_on {
                 self.wake(key);
             }
@@ -288,9 +285,7 @@ impl Core {
             return Ok(count);
         }
         self.send_to_session(sockets, session, piece);
-        if left == 0
-            && self.session_of(session, pending.serial).is_some()
-        {
+        if left == 0 && self.session_of(session, pending.serial).is_some() {
             let session = &mut self.sessions[session];
             session.is_streamed = false;
             session.learn(length);

@@ -189,8 +189,11 @@ impl Core {
     /// Takes note of a request whose bytes are, or will be, in the backend's buffer.
     #[inline]
     pub(super) fn expect(&mut self, key: usize, pending: Pending) {
-        // What is in the queue already may be nobody's any more, and have no deadline.
-        self.limit(self.backends[key].pool, pending.at);
+        let backend = &self.backends[key];
+        // Behind one that is awaited there is no earlier deadline; but what was given up has none.
+        if backend.queue.back().is_none_or(|last| !last.is_awaited()) {
+            self.limit(backend.pool, pending.at);
+        }
         let backend = &mut self.backends[key];
         backend.queue.push_back(pending);
         let counters = &mut self.counters[backend.counters];
@@ -467,7 +470,10 @@ impl Core {
         let queue = std::mem::take(&mut backend.queue);
         let owner = backend.owner.take();
         let is_probe = queue.iter().any(|pending| pending.purpose == Purpose::Probe);
-        if !matches!(closed, Closed::Unneeded) && (!queue.is_empty() || was_opening(&closed)) && !is_probe {
+        if !matches!(closed, Closed::Unneeded)
+            && (!queue.is_empty() || was_opening(&closed))
+            && !is_probe
+        {
             self.count_failure(key, &closed);
         } else if matches!(closed, Closed::Eof) {
             self.counters[self.backends[key].counters].server_eof += 1;

@@ -198,14 +198,11 @@ impl Core {
     /// Whether the link should be read. One that should not is resumed later.
     pub(super) fn wants_input(&self, link: Link) -> bool {
         match link {
-            Link::Session(key) => {
-                self.sessions
-                    .get(key)
-                    .is_some_and(|session| !session.is_stalled && !session.is_draining)
-            }
-            Link::Backend(key) => {
-                self.backends.get(key).is_some_and(|backend| !backend.is_paused)
-            }
+            Link::Session(key) => self
+                .sessions
+                .get(key)
+                .is_some_and(|session| !session.is_stalled && !session.is_draining),
+            Link::Backend(key) => self.backends.get(key).is_some_and(|backend| !backend.is_paused),
         }
     }
 

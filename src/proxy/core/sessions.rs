@@ -4,8 +4,8 @@ use super::Core;
 use super::Link;
 use super::Sockets;
 use super::backend::Purpose;
-use super::session::Session;
 use super::recycle;
+use super::session::Session;
 use super::ticket::State;
 use super::ticket::Ticket;
 use crate::proxy::settings::Protocol;
@@ -211,6 +211,16 @@ impl Core {
             return self.end_session(sockets, key, Ending::Eof);
         }
         self.close_if_settled(sockets, key);
+    }
+
+    /// The client sends nothing more, though not everything may have been read: who waits for somebody else, and is
+    /// not read for that, would never be seen to be gone.
+    pub(crate) fn session_hung_up(&mut self, sockets: &mut impl Sockets, key: usize) {
+        let session = self.sessions.get(key).filter(|session| session.is_stalled);
+        let mode = session.and_then(|session| session.mode.as_deref());
+        if mode.is_some_and(super::redis::Mode::waits) {
+            self.end_session(sockets, key, Ending::Eof);
+        }
     }
 
     /// The connection broke.

@@ -63,7 +63,9 @@ impl Listener {
             }
         };
         match &mut socket {
-            ListenerSocket::Tcp(listener) => registry.register(listener, token, Interest::READABLE)?,
+            ListenerSocket::Tcp(listener) => {
+                registry.register(listener, token, Interest::READABLE)?
+            }
             ListenerSocket::Unix(listener) => {
                 registry.register(listener, token, Interest::READABLE)?;
             }

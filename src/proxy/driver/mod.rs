@@ -164,6 +164,9 @@ impl Worker {
                             self.writable(link);
                         }
                         self.read(link);
+                        if is_closed && let Link::Session(key) = link {
+                            self.core.session_hung_up(&mut self.sockets, key);
+                        }
                     }
                 }
             }
@@ -215,11 +218,7 @@ impl Worker {
         }
     }
 
-    fn take_pools(
-        &mut self,
-        pools: &[Arc<PoolSettings>],
-        listeners: Vec<Option<ListenerOrder>>,
-    ) {
+    fn take_pools(&mut self, pools: &[Arc<PoolSettings>], listeners: Vec<Option<ListenerOrder>>) {
         let places = self.core.set_pools(&mut self.sockets, pools);
         // Listeners of pools that are gone.
         for listener in &mut self.listeners {

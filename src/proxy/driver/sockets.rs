@@ -92,13 +92,7 @@ impl Source {
 
 impl WorkerSockets {
     pub(super) fn new(registry: Registry, resolver: Resolver) -> Self {
-        Self {
-            registry,
-            resolver,
-            sessions: Vec::new(),
-            backends: Vec::new(),
-            resumed: Vec::new(),
-        }
+        Self { registry, resolver, sessions: Vec::new(), backends: Vec::new(), resumed: Vec::new() }
     }
 
     pub(super) fn registry(&self) -> &Registry {

@@ -121,8 +121,10 @@ impl Core {
             && command.rule.waiting(command.args) != Waiting::None
         {
             // It wants the connection that watches, or another one for itself.
-            let text =
-                format!("ERR unsupported by the proxy: '{}' while keys are watched", command.name());
+            let text = format!(
+                "ERR unsupported by the proxy: '{}' while keys are watched",
+                command.name()
+            );
             return self.say(key, command, &text);
         }
         // Only watching: what concerns the node goes the same way, so that nothing overtakes the WATCH; anything
@@ -246,10 +248,13 @@ impl Core {
         };
         let text = match (pinned, command.args.get(1)) {
             (Some(pinned), Some(name)) => {
-                let other = cross_shard(command.args[0], (name, node), (b"earlier keys", pinned), router);
+                let other =
+                    cross_shard(command.args[0], (name, node), (b"earlier keys", pinned), router);
                 format!("ERR {}", other.message())
             }
-            _ => "ERR the connection of this transaction is lost; DISCARD it and begin again".into(),
+            _ => {
+                "ERR the connection of this transaction is lost; DISCARD it and begin again".into()
+            }
         };
         self.refuse(key, command, &text)
     }
@@ -267,7 +272,8 @@ impl Core {
         let has_key = rule.keys_of(command.args).is_ok_and(|keys| !keys.places.is_empty());
         let is_plain = matches!(rule.fan_out(), FanOut::OneNode | FanOut::ByKey(_)) || is_local;
         if !is_plain {
-            let text = format!("ERR unsupported by the proxy: '{}' in a transaction", command.name());
+            let text =
+                format!("ERR unsupported by the proxy: '{}' in a transaction", command.name());
             return self.refuse(key, command, &text);
         }
         if !has_key {
@@ -297,7 +303,11 @@ impl Core {
             return self.ask_own(sockets, key, backend, command, Purpose::Whole);
         }
         if transaction.early.iter().map(Vec::len).sum::<usize>() + command.raw.len() > EARLY {
-            return self.refuse(key, command, "ERR too many commands without a key in a transaction");
+            return self.refuse(
+                key,
+                command,
+                "ERR too many commands without a key in a transaction",
+            );
         }
         transaction.early.push(command.raw.to_vec());
         self.reply(key, command, QUEUED)

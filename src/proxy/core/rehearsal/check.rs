@@ -61,7 +61,8 @@ fn tickets(core: &Core) {
     for (key, session) in &core.sessions {
         for (place, ticket) in session.queue.iter().enumerate() {
             let number = session.first.wrapping_add(place as u32);
-            let count = |part| awaited.get(&(key as u32, number, part)).copied().unwrap_or_default();
+            let count =
+                |part| awaited.get(&(key as u32, number, part)).copied().unwrap_or_default();
             match &ticket.state {
                 State::Waiting => {
                     assert_eq!(count(None), 1, "session {key}: ticket {number} waits for nothing");
@@ -72,7 +73,11 @@ fn tickets(core: &Core) {
                     assert!(gathering.left > 0, "session {key}: all parts are there");
                     for (part, fragment) in gathering.parts.iter().enumerate() {
                         let expected = usize::from(fragment.reply.is_none());
-                        assert_eq!(count(Some(part as u16)), expected, "session {key}: part {part}");
+                        assert_eq!(
+                            count(Some(part as u16)),
+                            expected,
+                            "session {key}: part {part}"
+                        );
                     }
                 }
                 State::Stashed { .. } | State::Held(_) => assert!(place > 0, "it could be sent"),
@@ -94,8 +99,8 @@ fn sessions(core: &Core) {
             let owner = core.backends.get(backend).and_then(|backend| backend.owner);
             assert_eq!(owner, Some((key, session.serial)), "session {key} and backend {backend}");
         }
-        let is_over = session.is_closing
-            || (session.is_ended || session.is_draining) && !session.is_stalled;
+        let is_over =
+            session.is_closing || (session.is_ended || session.is_draining) && !session.is_stalled;
         assert!(!is_over || !session.is_settled(), "session {key} is to be closed");
         if session.is_stalled && !session.is_woken {
             let waits = core.backends.iter().any(|(_, backend)| {
@@ -177,11 +182,17 @@ fn sent(stage: &Stage) {
         Link::Backend(key) => stage.wires.all[&(true, key)].is_full,
     };
     for (key, session) in &core.sessions {
-        assert!(session.out.is_empty() || is_full(Link::Session(key)), "session {key} is owed bytes");
+        assert!(
+            session.out.is_empty() || is_full(Link::Session(key)),
+            "session {key} is owed bytes"
+        );
     }
     for (key, backend) in &core.backends {
         let may_send = backend.stage == Step::Ready && !backend.out.is_empty();
         let is_broken = stage.wires.all.get(&(true, key)).is_some_and(|wire| wire.is_broken);
-        assert!(!may_send || is_broken || is_full(Link::Backend(key)), "backend {key} is asked nothing");
+        assert!(
+            !may_send || is_broken || is_full(Link::Backend(key)),
+            "backend {key} is asked nothing"
+        );
     }
 }

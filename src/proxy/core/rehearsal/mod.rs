@@ -12,6 +12,7 @@ use super::Closed;
 use super::Core;
 use super::Link;
 use crate::distribution::DistributionKind;
+use crate::hash::HashKind;
 use crate::health::EjectPolicy;
 use crate::node::Node;
 use crate::proxy::settings::Credentials;
@@ -90,6 +91,7 @@ impl PoolPlan {
         let nodes: Result<Vec<Node>, _> = self.nodes.iter().map(line).collect();
         let topology = Topology::new(nodes.expect("lines of nodes")).expect("there is a node");
         let topology = topology
+            .with_hash(HashKind::OneAtATime)
             .with_distribution(DistributionKind::Modula)
             .with_hash_tag("{}".parse().expect("two characters"))
             .with_eject_policy(self.policy.clone());
@@ -185,6 +187,7 @@ impl Stage {
     pub(super) fn connect(&mut self, pool: usize) -> Option<usize> {
         let place = self.pools[pool];
         let key = self.core.session_opened(place)?;
+        self.wires.left.remove(&key);
         self.wires.add(Link::Session(key), String::new());
         Some(key)
     }
@@ -213,8 +216,10 @@ impl Stage {
 
     /// What the client has got since it was asked last.
     pub(super) fn received(&mut self, client: usize) -> Vec<u8> {
-        let wire = self.wires.get(Link::Session(client));
-        wire.map(|wire| std::mem::take(&mut wire.sent)).unwrap_or_default()
+        match self.wires.get(Link::Session(client)) {
+            Some(wire) => std::mem::take(&mut wire.sent),
+            None => self.wires.left.remove(&client).unwrap_or_default(),
+        }
     }
 
     pub(super) fn is_open(&self, client: usize) -> bool {
@@ -258,8 +263,8 @@ impl Stage {
         if is_made {
             self.core.backend_opened(&mut self.wires, backend);
         } else {
-            let error = std::io::ErrorKind::ConnectionRefused;
-            self.core.backend_closed(&mut self.wires, backend, Closed::Io(error.into()));
+            let closed = Closed::Io(wires::refused());
+            self.core.backend_closed(&mut self.wires, backend, closed);
         }
         self.core.end_turn(&mut self.wires);
         self.turn();
@@ -270,9 +275,7 @@ impl Stage {
         let protocol = self.core.pools[self.core.backends.get(backend)?.pool].settings.protocol;
         let wire = self.wires.get(Link::Backend(backend))?;
         match protocol {
-            Protocol::Redis => {
-                self.talks.entry(wire.number).or_default().redis(&mut wire.sent)
-            }
+            Protocol::Redis => self.talks.entry(wire.number).or_default().redis(&mut wire.sent),
             Protocol::Memcache => nodes::memcached(&mut wire.sent),
         }
     }
@@ -281,8 +284,13 @@ impl Stage {
     pub(super) fn settle(&mut self) {
         for _ in 0..10_000 {
             let mut is_quiet = true;
-            let backends: Vec<usize> =
-                self.wires.all.keys().filter(|(is_backend, _)| *is_backend).map(|at| at.1).collect();
+            let backends: Vec<usize> = self
+                .wires
+                .all
+                .keys()
+                .filter(|(is_backend, _)| *is_backend)
+                .map(|at| at.1)
+                .collect();
             for backend in backends {
                 self.finish_connecting(backend, true);
                 while let Some(answer) = self.answer_of(backend) {
@@ -337,6 +345,11 @@ impl Stage {
             // The poll tells of it once.
             if let Some(wire) = self.wires.get(link) {
                 wire.is_readable = false;
+                if let Link::Session(key) = link
+                    && wire.is_ended
+                {
+                    self.core.session_hung_up(&mut self.wires, key);
+                }
             }
             return;
         }
@@ -362,7 +375,10 @@ impl Stage {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a time to count from: what is played does not depend on it")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a time to count from: what is played does not depend on it"
+)]
 fn origin() -> Instant {
     Instant::now()
 }

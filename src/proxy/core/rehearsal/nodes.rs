@@ -88,8 +88,11 @@ impl Talk {
             (b"BLPOP", [key, _]) => array([bulk(Some(key), false), get(key)]),
             (b"SUBSCRIBE" | b"PSUBSCRIBE" | b"UNSUBSCRIBE" | b"PUNSUBSCRIBE", [channel]) => {
                 let word = name.to_ascii_lowercase();
-                let mut reply =
-                    array([bulk(Some(&word), false), bulk(Some(channel), false), b":1\r\n".to_vec()]);
+                let mut reply = array([
+                    bulk(Some(&word), false),
+                    bulk(Some(channel), false),
+                    b":1\r\n".to_vec(),
+                ]);
                 reply[0] = if is_resp3 { b'>' } else { b'*' };
                 reply
             }
@@ -129,7 +132,8 @@ pub(crate) fn memcached(asked: &mut Vec<u8>) -> Option<Vec<u8>> {
     let end = asked.iter().position(|&byte| byte == b'\n')?;
     let line = asked[..end].to_vec();
     let line = line.strip_suffix(b"\r").unwrap_or(&line);
-    let words: Vec<&[u8]> = line.split(|&byte| byte == b' ').filter(|word| !word.is_empty()).collect();
+    let words: Vec<&[u8]> =
+        line.split(|&byte| byte == b' ').filter(|word| !word.is_empty()).collect();
     let number = |place: usize| {
         let word = words.get(place).and_then(|word| std::str::from_utf8(word).ok());
         word.and_then(|word| word.parse::<usize>().ok())
@@ -144,7 +148,11 @@ pub(crate) fn memcached(asked: &mut Vec<u8>) -> Option<Vec<u8>> {
     if asked.len() < length {
         return None;
     }
-    assert!(!words.contains(&&b"noreply"[..]), "a node is told to be silent: {}", line.escape_ascii());
+    assert!(
+        !words.contains(&&b"noreply"[..]),
+        "a node is told to be silent: {}",
+        line.escape_ascii()
+    );
     let key = words.get(1).copied().unwrap_or_default();
     let reply = match name {
         b"get" | b"gets" => {

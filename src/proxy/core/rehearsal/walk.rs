@@ -255,7 +255,7 @@ impl Walk {
             }
             2 if is_idle => self.stage.arrive(link, b"+OK\r\nHD\r\n"),
             3 if is_between => self.stage.arrive(link, b"\0\xff\r\n\r\n"),
-            4 if is_between => self.stage.arrive(link, b"$-5\r\n?\r\n"),
+            4 if is_between => self.stage.arrive(link, b"$x\r\n"),
             _ => {}
         }
         self.stage.turn();

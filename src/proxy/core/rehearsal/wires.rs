@@ -41,6 +41,8 @@ pub(crate) struct Wires {
     pub(crate) refused: Vec<String>,
     /// Sessions that the core has closed.
     pub(crate) closed: Vec<usize>,
+    /// What was sent to them before, and was not looked at.
+    pub(crate) left: BTreeMap<usize, Vec<u8>>,
     next: u64,
 }
 
@@ -80,11 +82,16 @@ impl Wires {
     }
 }
 
+/// What the system says of a node where nobody listens.
+pub(super) fn refused() -> io::Error {
+    io::Error::from_raw_os_error(rustix::io::Errno::CONNREFUSED.raw_os_error())
+}
+
 impl Sockets for Wires {
     fn open(&mut self, backend: usize, member: &Arc<Member<Endpoint>>) -> io::Result<()> {
         let name = member.name().to_string();
         if self.refused.contains(&name) {
-            return Err(io::ErrorKind::ConnectionRefused.into());
+            return Err(refused());
         }
         self.add(Link::Backend(backend), name);
         Ok(())
@@ -108,10 +115,11 @@ impl Sockets for Wires {
     }
 
     fn close(&mut self, link: Link) {
-        if self.all.remove(&key_of(link)).is_some()
+        if let Some(wire) = self.all.remove(&key_of(link))
             && let Link::Session(key) = link
         {
             self.closed.push(key);
+            self.left.insert(key, wire.sent);
         }
     }
 

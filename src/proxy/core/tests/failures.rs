@@ -103,7 +103,8 @@ fn a_scan_is_answered_when_its_reply_is_none() {
 #[test]
 fn a_connection_that_is_given_up_is_one_failure() {
     let policy = EjectPolicy::rebuild().failure_limit(2).max_ejected_share(1.0);
-    let mut stage = Stage::new(&[PoolPlan { policy, ..PoolPlan::new(Protocol::Redis, &["a", "b"]) }]);
+    let mut stage =
+        Stage::new(&[PoolPlan { policy, ..PoolPlan::new(Protocol::Redis, &["a", "b"]) }]);
     let client = stage.connect(0).expect("there is room");
     let states = |stage: &Stage| {
         let topology = &stage.core.pools[stage.pools[0]].settings.topology;
@@ -214,12 +215,14 @@ fn a_node_that_cannot_be_reached_is_tried_less_and_less() {
 #[test]
 fn an_ejected_node_is_probed_and_put_back() {
     for answers in [true, false] {
-        let policy = EjectPolicy::rebuild().failure_limit(1).retry_timeout(Duration::from_millis(300));
+        let policy =
+            EjectPolicy::rebuild().failure_limit(1).retry_timeout(Duration::from_millis(300));
         let nodes = PoolPlan::new(Protocol::Memcache, &["a", "b", "c"]);
         let mut stage = Stage::new(&[PoolPlan { policy: policy.max_ejected_share(1.0), ..nodes }]);
         let client = stage.connect(0).expect("there is room");
         stage.send(client, b"get e1\r\n");
-        let backend = *stage.wires.all.keys().find(|(is_backend, _)| *is_backend).expect("it is asked");
+        let backend =
+            *stage.wires.all.keys().find(|(is_backend, _)| *is_backend).expect("it is asked");
         stage.finish_connecting(backend.1, false);
         assert_eq!(stage.received(client), b"SERVER_ERROR Connection refused\r\n");
         let states = |stage: &Stage| {

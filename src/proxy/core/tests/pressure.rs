@@ -21,7 +21,8 @@ fn patient() -> Stage {
 fn key_on(stage: &Stage, node: usize, size: usize) -> String {
     let router = stage.core.pools[stage.pools[0]].snapshot.router();
     let keys = (0..).map(|number| format!("b:{size}:{number}"));
-    let is_there = |key: &String| router.node_for_key(key.as_bytes()).map(|id| id.index()) == Some(node);
+    let is_there =
+        |key: &String| router.node_for_key(key.as_bytes()).map(|id| id.index()) == Some(node);
     keys.into_iter().find(is_there).expect("there is one")
 }
 

@@ -16,23 +16,10 @@ fn who_closes_its_side_is_answered_all_the_same() {
     let client = stage.connect(0).expect("there is room");
     stage.arrive(Link::Session(client), &request(&["GET", "e1"]).repeat(50));
     stage.hang_up(Link::Session(client));
-    let mut answers = Vec::new();
-    for _ in 0..100 {
-        stage.turn();
-        for node in ["a", "b", "c"] {
-            for backend in stage.connections_to(node) {
-                stage.finish_connecting(backend, true);
-                if let Some(answer) = stage.answer_of(backend) {
-                    stage.arrive(Link::Backend(backend), &answer);
-                }
-            }
-        }
-        let wire = stage.wires.get(Link::Session(client));
-        answers = wire.map_or(answers, |wire| wire.sent.clone());
-    }
-    // The last one is sent and the connection closed in the same turn.
+    stage.turn();
+    stage.settle();
     assert!(!stage.is_open(client));
-    assert_eq!(answers, b"$4\r\n<e1>\r\n".repeat(49));
+    assert_eq!(stage.received(client), b"$4\r\n<e1>\r\n".repeat(50));
 }
 
 #[test]
@@ -58,7 +45,8 @@ fn nothing_behind_quit_is_answered() {
 
 #[test]
 fn one_client_too_many_is_refused() {
-    let plan = PoolPlan { client_connections: Some(2), ..PoolPlan::new(Protocol::Memcache, &["a"]) };
+    let plan =
+        PoolPlan { client_connections: Some(2), ..PoolPlan::new(Protocol::Memcache, &["a"]) };
     let mut stage = Stage::new(&[plan]);
     let first = stage.connect(0).expect("there is room");
     assert!(stage.connect(0).is_some());
@@ -109,7 +97,8 @@ fn a_value_that_is_too_large_is_thrown_away_as_it_comes() {
     stage.send(client, format!("set e1 0 0 {length}\r\n").as_bytes());
     let answer = stage.received(client);
     assert!(answer.starts_with(b"SERVER_ERROR ") || answer.starts_with(b"CLIENT_ERROR "));
-    let kept = |stage: &Stage| stage.core.sessions.get(client).map(|session| session.rest.capacity());
+    let kept =
+        |stage: &Stage| stage.core.sessions.get(client).map(|session| session.rest.capacity());
     for _ in 0..20 {
         stage.send(client, &vec![b'x'; 1 << 20]);
         assert!(kept(&stage).is_none_or(|kept| kept < 1 << 20));

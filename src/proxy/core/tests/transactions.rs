@@ -33,10 +33,20 @@ fn commands_without_a_key_wait_for_the_node_of_the_first_key() {
 fn a_transaction_on_two_nodes_is_refused_and_not_carried_out() {
     let mut stage = stage();
     let client = stage.connect(0).expect("there is room");
-    let answer =
-        said(&mut stage, client, &[&["MULTI"], &["GET", "e1"], &["GET", "e2"], &["EXEC"], &["GET", "e3"]]);
+    let router = stage.core.pools[stage.pools[0]].snapshot.router();
+    let node = router.node_for_key(b"e1");
+    let other = (2..).map(|number| format!("e{number}"));
+    let other = other.into_iter().find(|key| router.node_for_key(key.as_bytes()) != node);
+    let other = other.expect("there is one");
+    let answer = said(
+        &mut stage,
+        client,
+        &[&["MULTI"], &["GET", "e1"], &["GET", &other], &["EXEC"], &["GET", "e3"]],
+    );
     assert!(answer.starts_with("+OK\r\n+QUEUED\r\n-ERR "), "{answer}");
-    assert!(answer.ends_with("\r\n-EXECABORT Transaction discarded because of previous errors.\r\n$4\r\n<e3>\r\n"));
+    assert!(answer.ends_with(
+        "\r\n-EXECABORT Transaction discarded because of previous errors.\r\n$4\r\n<e3>\r\n"
+    ));
 }
 
 #[test]
@@ -52,7 +62,10 @@ fn a_transaction_whose_connection_cannot_be_opened_is_aborted() {
     stage.wires.refused.clear();
     let answer = said(&mut stage, client, &[&["SET", "e1", "x"], &["EXEC"], &["GET", "e1"]]);
     assert!(answer.starts_with("-ERR "), "{answer}");
-    assert!(answer.contains("\r\n-EXECABORT ") && answer.ends_with("\r\n$4\r\n<e1>\r\n"), "{answer}");
+    assert!(
+        answer.contains("\r\n-EXECABORT ") && answer.ends_with("\r\n$4\r\n<e1>\r\n"),
+        "{answer}"
+    );
 }
 
 #[test]
@@ -66,8 +79,11 @@ fn a_transaction_that_loses_its_connection_is_aborted() {
     stage.hang_up(Link::Backend(own));
     stage.turn();
     assert!(stage.received(client).starts_with(b"-ERR Connection closed by server"));
-    let answer = said(&mut stage, client, &[&["GET", "e1"], &["EXEC"], &["WATCH", "e1"], &["UNWATCH"]]);
-    assert!(answer.ends_with("-EXECABORT Transaction discarded because of previous errors.\r\n+OK\r\n+OK\r\n"));
+    let answer =
+        said(&mut stage, client, &[&["GET", "e1"], &["EXEC"], &["WATCH", "e1"], &["UNWATCH"]]);
+    assert!(answer.ends_with(
+        "-EXECABORT Transaction discarded because of previous errors.\r\n+OK\r\n+OK\r\n"
+    ));
 }
 
 #[test]
@@ -75,12 +91,15 @@ fn who_watches_and_loses_the_connection_is_told_once() {
     let mut stage = stage();
     let client = stage.connect(0).expect("there is room");
     said(&mut stage, client, &[&["WATCH", "e1"]]);
-    for backend in ["a", "b", "c"].iter().flat_map(|node| stage.connections_to(node)).collect::<Vec<_>>() {
+    for backend in
+        ["a", "b", "c"].iter().flat_map(|node| stage.connections_to(node)).collect::<Vec<_>>()
+    {
         stage.hang_up(Link::Backend(backend));
     }
     stage.turn();
     assert!(said(&mut stage, client, &[&["WATCH", "e1"]]).starts_with("-ERR "));
-    let answer = said(&mut stage, client, &[&["WATCH", "e1"], &["MULTI"], &["GET", "e1"], &["EXEC"]]);
+    let answer =
+        said(&mut stage, client, &[&["WATCH", "e1"], &["MULTI"], &["GET", "e1"], &["EXEC"]]);
     assert_eq!(answer, "+OK\r\n+OK\r\n+QUEUED\r\n*1\r\n$4\r\n<e1>\r\n");
 }
 
@@ -89,7 +108,8 @@ fn a_client_that_watches_does_not_block() {
     let mut stage = stage();
     let client = stage.connect(0).expect("there is room");
     for key in ["e1", "e2", "e3"] {
-        let answer = said(&mut stage, client, &[&["WATCH", "e1"], &["BLPOP", key, "0"], &["UNWATCH"]]);
+        let answer =
+            said(&mut stage, client, &[&["WATCH", "e1"], &["BLPOP", key, "0"], &["UNWATCH"]]);
         assert!(answer.starts_with("+OK\r\n-ERR unsupported") && answer.ends_with("\r\n+OK\r\n"));
     }
 }
@@ -98,7 +118,8 @@ fn a_client_that_watches_does_not_block() {
 fn reset_waits_for_what_is_under_way() {
     let mut stage = stage();
     let client = stage.connect(0).expect("there is room");
-    let answer = said(&mut stage, client, &[&["MULTI"], &["GET", "e1"], &["RESET"], &["GET", "e1"]]);
+    let answer =
+        said(&mut stage, client, &[&["MULTI"], &["GET", "e1"], &["RESET"], &["GET", "e1"]]);
     assert_eq!(answer, "+OK\r\n+QUEUED\r\n+RESET\r\n$4\r\n<e1>\r\n");
 }
 
@@ -141,14 +162,30 @@ fn a_client_that_blocks_and_goes_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_client_that_blocks_and_goes_is_seen_to_be_gone_though_it_has_asked_for_more() {
+    let mut stage = stage();
+    let client = stage.connect(0).expect("there is room");
+    stage.send(client, &[request(&["BLPOP", "e1", "0"]), request(&["PING"])].concat());
+    stage.hang_up(Link::Session(client));
+    stage.turn();
+    assert!(!stage.is_open(client));
+    assert_eq!(stage.core.backends.len(), 0);
+}
+
+#[test]
 fn who_has_closed_its_side_does_not_block() {
     let mut stage = stage();
     let client = stage.connect(0).expect("there is room");
-    stage.arrive(Link::Session(client), &[request(&["GET", "e1"]), request(&["BLPOP", "e1", "0"])].concat());
+    stage.arrive(
+        Link::Session(client),
+        &[request(&["GET", "e1"]), request(&["BLPOP", "e1", "0"])].concat(),
+    );
     stage.hang_up(Link::Session(client));
     stage.turn();
     assert_eq!(stage.core.sessions.len(), 1);
-    for backend in ["a", "b", "c"].iter().flat_map(|node| stage.connections_to(node)).collect::<Vec<_>>() {
+    for backend in
+        ["a", "b", "c"].iter().flat_map(|node| stage.connections_to(node)).collect::<Vec<_>>()
+    {
         stage.finish_connecting(backend, true);
         let answer = stage.answer_of(backend).expect("it was asked");
         stage.arrive(Link::Backend(backend), &answer);
@@ -173,7 +210,8 @@ fn each_subscription_is_confirmed_once() {
     assert_eq!(answer, confirmation("psubscribe", "p*", 2));
     let answer = said(&mut stage, client, &[&["SUBSCRIBE", "y"], &["UNSUBSCRIBE", "y"]]);
     assert_eq!(answer, confirmation("subscribe", "y", 3) + &confirmation("unsubscribe", "y", 2));
-    let answer = said(&mut stage, client, &[&["PUNSUBSCRIBE"], &["UNSUBSCRIBE", "x"], &["GET", "e1"]]);
+    let answer =
+        said(&mut stage, client, &[&["PUNSUBSCRIBE"], &["UNSUBSCRIBE", "x"], &["GET", "e1"]]);
     let over = confirmation("punsubscribe", "p*", 1) + &confirmation("unsubscribe", "x", 0);
     assert_eq!(answer, over + "$4\r\n<e1>\r\n");
     assert!(stage.core.backends.iter().all(|(_, backend)| backend.owner.is_none()));
