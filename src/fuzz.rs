@@ -24,11 +24,15 @@ use crate::topology::Topology;
 
 mod memcache;
 mod proxy;
+mod serving;
 
 pub use memcache::memcache;
 pub use proxy::proxy_client;
 pub use proxy::proxy_node;
 pub use proxy::proxy_walk;
+pub use serving::inline_command;
+pub use serving::memcache_reply_ends;
+pub use serving::memcache_requests;
 
 /// Replies in `bytes` have the same ends whether they come at once or cut into pieces, `sizes` being the
 /// lengths of these; and what they say is what redis-rs reads.

@@ -10,6 +10,9 @@
 //!                               └──► node 2: MGET b   ──► [2]    ──┘
 //! ```
 //!
+//! For applications that are not in Rust there is `shardwright-proxy` (feature `proxy`), a program that
+//! [takes nutcracker's place](guide::moving_from_nutcracker).
+//!
 //! With the feature `memcache` there is `ShardedMemcache`, which is to `memcache::Client` what this is to
 //! redis-rs: [the guide has a page on it](guide::memcached).
 //!
@@ -44,6 +47,7 @@
 //! - [what is as in nutcracker and redis-rs, and what is not](guide::compatibility)
 //! - [Memcached](guide::memcached)
 //! - [moving an application from redis-rs](guide::moving_from_redis)
+//! - [`shardwright-proxy` in the place of nutcracker](guide::moving_from_nutcracker)
 //! - [redis-rs's own tests, run against this crate](guide::redis_tests)
 //! - [how the crate is built](guide::architecture)
 //!
@@ -55,8 +59,10 @@
 //! | `acl`, `geospatial`, `num-bigint`, `script`, `streams` (default) | redis-rs's features of these names | as there |
 //! | `memcache` | `ShardedMemcache`: `memcache::Client` over many nodes | memcache without its TLS, rustix, socket2 |
 //! | `memcache-aio` | `ShardedAsyncMemcache`: the same on tokio | `memcache`, futures-util, tokio |
-//! | `memcache-tls` | TLS to memcacheds: `memcache+tls://` | `memcache`, rustls, rustls-native-certs |
+//! | `memcache-tls` | TLS to memcacheds: `memcache+tls://`, for both clients | `memcache`, rustls, rustls-native-certs |
 //! | `config` | `NutcrackerConfig`: pools of a nutcracker.yml | libyaml-safer |
+//! | `proxy` | the program `shardwright-proxy` | `config`, mio, rustix, signal-hook, slab, socket2, tz-rs |
+//! | `proxy-tls` | TLS to its nodes and for its clients | `proxy`, rustls with ring, rustls-native-certs |
 //! | `tokio-comp` | the asynchronous client, on tokio | futures-util, tokio, redis-rs's `tokio-comp` |
 //! | `smol-comp` | the asynchronous client, on smol | futures-util, smol, redis-rs's `smol-comp`, and with it smol-timeout, whose licence is MPL-2.0 |
 //! | `connection-manager` | `get_connection_manager` and its like | `tokio-comp`, redis-rs's `connection-manager` |

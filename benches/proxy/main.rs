@@ -2,10 +2,10 @@
 //! `script/bench proxy` runs it.
 //!
 //! ```text
-//! proxy --bench [OPTION]... [FILTER]...   rounds of the workloads whose names contain a FILTER
+//! proxy --bench [OPTION]... [FILTER]...   rounds of the workloads that a FILTER names or is part of
 //! proxy --bench --counts [FILTER]...      system calls and instructions a request (strace, valgrind)
 //! proxy --bench --memory                  memory of connections and large values
-//! proxy --plot [RECORD]...                draws the last figures of such files of benches/record as SVG
+//! proxy --plot RECORD...                  draws the last figures of such files of benches/record as SVG
 //! proxy --list                            their names, a line each
 //! proxy                                   checks both proxies once, if all servers are installed
 //! ```
@@ -13,7 +13,8 @@
 //! Four redis-servers and four memcacheds hold every key. A round measures all sides one after the other, in an
 //! order that changes, for a short while, so that what disturbs a busy machine disturbs all alike; what is
 //! printed is the median of the rounds, and of the ratios within each round. The first figure is the processor
-//! time of the proxy's process: what else runs on the machine hardly changes it. Every reply is checked.
+//! time of the proxy's process: what else runs on the machine hardly changes it. Every reply is checked. It runs
+//! on Linux, whose `/proc` has most of the figures.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -38,7 +39,11 @@ mod statistics;
 mod workload;
 
 const USAGE: &str = "usage: proxy --bench [OPTION]... [FILTER]...
+       proxy --plot RECORD...
 
+  --counts              system calls and instructions a request, in place of rounds
+  --memory              what connections and large values take, in place of rounds
+  --list                names the workloads
   --rounds N            of each workload (15)
   --seconds S           of each side in a round (0.4)
   --ours PROGRAM        the proxy that is measured, instead of the one built with this
@@ -149,8 +154,11 @@ impl Arguments {
     }
 }
 
+/// A name is meant by itself; what is no name is meant by the names that contain it.
 fn is_wanted(filters: &[String], name: &str) -> bool {
-    filters.is_empty() || filters.iter().any(|filter| name.contains(filter))
+    let is_name = |filter: &str| WORKLOADS.iter().any(|workload| workload.name == filter);
+    let is_meant = |filter: &String| name == filter || (!is_name(filter) && name.contains(filter));
+    filters.is_empty() || filters.iter().any(is_meant)
 }
 
 fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {

@@ -32,30 +32,33 @@ struct Panel {
     /// The absolute figure, its unit, and how many of the recorded ones make one of that.
     absolute: (&'static str, &'static str, f64),
     left: f64,
-    /// Pixels of nutcracker's own bar.
+    /// Pixels for the longest bar, and at most for that of nutcracker.
+    width: f64,
     one: f64,
 }
 
 const PANELS: [Panel; 2] = [
     Panel {
         title: "Processor time of a request",
-        subtitle: "nutcracker = 1; less is better",
+        subtitle: "nutcracker = 1, less is better (ours : nutcracker's)",
         metric: "ratio of cpu times",
         absolute: ("cpu time", "µs", 1e3),
-        left: 190.0,
+        left: 200.0,
+        width: 240.0,
         one: 200.0,
     },
     Panel {
         title: "Requests a second",
-        subtitle: "nutcracker = 1; more is better",
+        subtitle: "nutcracker = 1, more is better (ours : nutcracker's)",
         metric: "ratio of throughputs",
-        absolute: ("throughput", "k", 1e3),
-        left: 530.0,
+        absolute: ("throughput", "k/s", 1e3),
+        left: 545.0,
+        width: 220.0,
         one: 100.0,
     },
 ];
 
-const WIDTH: f64 = 880.0;
+const WIDTH: f64 = 890.0;
 const TOP: f64 = 86.0;
 const ROW: f64 = 24.0;
 const BAR: f64 = 16.0;
@@ -126,11 +129,11 @@ impl Record {
         )?;
         for (place, (_, label)) in rows.iter().enumerate() {
             let y = baseline(place);
-            writeln!(svg, "<text x=\"178\" y=\"{y}\" text-anchor=\"end\">{label}</text>")?;
+            writeln!(svg, "<text x=\"190\" y=\"{y}\" text-anchor=\"end\">{label}</text>")?;
         }
         for panel in &PANELS {
-            let names = rows.iter().map(|(name, _)| *name);
-            self.draw(panel, names, bottom, &mut svg)?;
+            let names: Vec<_> = rows.iter().map(|(name, _)| *name).collect();
+            self.draw(panel, &names, bottom, &mut svg)?;
         }
         let y = height - 10.0;
         writeln!(
@@ -142,24 +145,27 @@ impl Record {
         Ok(Some(svg))
     }
 
-    fn draw<'a>(
+    fn draw(
         &self,
         panel: &Panel,
-        names: impl Iterator<Item = &'a str>,
+        names: &[&str],
         bottom: f64,
         svg: &mut String,
     ) -> std::fmt::Result {
-        let Panel { title, subtitle, metric, absolute: (of, unit, unit_size), left, one } = panel;
+        let Panel { title, subtitle, metric, absolute: (of, unit, unit_size), left, width, one } =
+            panel;
+        let ratios = names.iter().filter_map(|name| self.figure(name, metric));
+        let one = one.min(width / ratios.fold(1.0, f64::max));
         writeln!(svg, "<text x=\"{left}\" y=\"54\" font-weight=\"bold\">{title}</text>")?;
         writeln!(svg, "<text x=\"{left}\" y=\"70\" fill=\"{PALE}\">{subtitle}</text>")?;
-        for (place, name) in names.enumerate() {
+        for (place, name) in names.iter().enumerate() {
             let Some(ratio) = self.figure(name, metric) else { continue };
             let (y, width) = (TOP + ROW * place as f64, ratio * one);
             writeln!(
                 svg,
                 "<rect x=\"{left}\" y=\"{y}\" width=\"{width:.1}\" height=\"{BAR}\" rx=\"2\" fill=\"{OURS}\"/>"
             )?;
-            let (x, y) = (left + width.max(*one) + 6.0, baseline(place));
+            let (x, y) = (left + width.max(one) + 6.0, baseline(place));
             write!(svg, "<text x=\"{x:.1}\" y=\"{y}\">{ratio:.2}")?;
             let others = format!("{of} of nutcracker in the same rounds");
             if let (Some(own), Some(its)) = (self.figure(name, of), self.figure(name, &others)) {

@@ -6,6 +6,7 @@ pub struct Ratio {
     pub median: f64,
     pub low: f64,
     pub high: f64,
+    rounds: usize,
 }
 
 impl Ratio {
@@ -16,7 +17,12 @@ impl Ratio {
         let spread = 0.98 * count.sqrt();
         let low = ((count / 2.0 - spread).floor().max(1.0) as usize) - 1;
         let high = ((count / 2.0 + spread).ceil() as usize).min(ratios.len() - 1);
-        Self { median: middle(&ratios), low: ratios[low], high: ratios[high] }
+        Self { median: middle(&ratios), low: ratios[low], high: ratios[high], rounds: ratios.len() }
+    }
+
+    /// Whether that is as good as sure. Of fewer rounds than six it never is.
+    pub fn is_above_one(&self) -> bool {
+        self.rounds >= 6 && self.low > 1.0
     }
 }
 

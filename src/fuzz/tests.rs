@@ -164,6 +164,65 @@ const MEMCACHE: &[&str] = &[
     "abc",
 ];
 
+proptest! {
+    #[test]
+    fn a_proxy_reads_requests_however_they_are_cut(
+        words in prop::collection::vec(prop::sample::select(MEMCACHE_REQUESTS), 0..14),
+        sizes in prop::collection::vec(0u8..9, 0..60),
+    ) {
+        memcache_requests(words.concat().as_bytes(), &sizes);
+        memcache_requests(words.concat().as_bytes(), &[1; 200]);
+    }
+
+    #[test]
+    fn a_proxy_finds_ends_of_replies_however_they_are_cut(
+        expected in 0u8..4,
+        words in prop::collection::vec(prop::sample::select(MEMCACHE), 0..12),
+        sizes in prop::collection::vec(0u8..9, 0..40),
+    ) {
+        memcache_reply_ends(expected, words.concat().as_bytes(), &sizes);
+        memcache_reply_ends(expected, words.concat().as_bytes(), &[1; 200]);
+    }
+
+    #[test]
+    fn a_typed_line_is_read_or_refused(line in "[ab\"'\\\\xn0 \t\r\n\u{b}\0]{0,20}") {
+        inline_command(line.as_bytes());
+    }
+}
+
+/// What stands in requests to a memcached, mostly whole ones.
+const MEMCACHE_REQUESTS: &[&str] = &[
+    "get a\r\n",
+    "get a b\n",
+    "gets ",
+    "gat 0 a\r\n",
+    "set a 0 0 3\r\nabc\r\n",
+    "set a 0 0 3 noreply\r\nabc\r\n",
+    "cas a 0 0 1 5\r\na\r\n",
+    "delete a noreply\r\n",
+    "incr a 1\r\n",
+    "mg a q v\r\n",
+    "ms a 2 q\r\nab\r\n",
+    "mg Zm9v b\r\n",
+    "ms ",
+    "set ",
+    "a ",
+    "0 ",
+    "3 ",
+    "noreply",
+    "q",
+    "b ",
+    "mn\r\n",
+    "abc",
+    "\r\n",
+    "\n",
+    "\r",
+    " ",
+    "\u{1}",
+    "flush_all noreply\r\n",
+    "stats\r\n",
+];
+
 #[test]
 fn replies_that_were_read_otherwise_once() {
     // Found by the fuzz target: a line end that is half of one.

@@ -21,6 +21,10 @@ pub mod failures {}
 #[doc = include_str!("memcached.md")]
 pub mod memcached {}
 
+/// `shardwright-proxy` in the place of nutcracker: what stays, and what differs on purpose.
+#[doc = include_str!("moving_from_nutcracker.md")]
+pub mod moving_from_nutcracker {}
+
 /// Moving an application from redis-rs.
 #[doc = include_str!("moving_from_redis.md")]
 pub mod moving_from_redis {}

@@ -1,25 +1,21 @@
 //! What one node is asked in one write, and what came of it.
-//!
-//! ```text
-//!   asks      get a   get b   get c   delete d   get e
-//!   lines     get a b c               delete d   get e         requests on the wire, each with one reply
-//! ```
 
 use super::ask::Ask;
 use super::ask::Outcome;
+use super::lines::lines;
+use super::lines::place_of;
+use super::lines::wants_cas;
 use super::link::FoundTurn;
 use super::link::Link;
 use super::wire_error::WireError;
 use crate::protocol::memcache::BrokenReply;
 use crate::protocol::memcache::Found;
-use crate::protocol::memcache::Request;
-use crate::protocol::memcache::write_gets;
 
 /// Requests to one node that are made at the same time.
 #[derive(Debug)]
 pub(super) struct Batch<'a> {
     asks: &'a [Ask<'a>],
-    lines: Vec<Line>,
+    lines: Vec<Sent>,
     /// Those of the asks that have been answered.
     outcomes: Vec<Option<Outcome>>,
     /// Which line is answered next, and which of its asks perhaps.
@@ -29,16 +25,15 @@ pub(super) struct Batch<'a> {
 
 /// One request on the wire: of one ask, or gets of several keys.
 #[derive(Clone, Copy, Debug)]
-struct Line {
+struct Sent {
     first: usize,
     count: usize,
+    /// Of one with several keys, whether it wants the cas.
+    with_cas: Option<bool>,
     opaque: u32,
     /// Where it ends in what is sent.
     end: usize,
 }
-
-/// How many keys go into one line: it has 25 kB then at most.
-const KEYS_A_LINE: usize = 100;
 
 impl<'a> Batch<'a> {
     pub(super) fn new(asks: &'a [Ask<'a>]) -> Self {
@@ -48,21 +43,13 @@ impl<'a> Batch<'a> {
 
     /// Appends the requests to `out`, for `link` to send.
     pub(super) fn write(&mut self, link: &mut Link, out: &mut Vec<u8>) {
+        let Some((first, others)) = self.asks.split_first() else { return };
+        let (line, others) = lines(first, others);
         let mut first = 0;
-        while let Some(ask) = self.asks.get(first) {
-            let with_cas = is_get(ask);
-            let alike = |other: &&Ask<'_>| with_cas.is_some() && is_get(other) == with_cas;
-            let rest = self.asks[first + 1..].iter().take(KEYS_A_LINE - 1);
-            let count = 1 + rest.take_while(alike).count();
-            let opaque = match (count, with_cas) {
-                (2.., Some(with_cas)) => {
-                    let keys = self.asks[first..first + count].iter().map(Ask::key);
-                    write_gets(out, keys, with_cas);
-                    0
-                }
-                _ => link.write(ask, out),
-            };
-            self.lines.push(Line { first, count, opaque, end: out.len() });
+        for line in std::iter::once(line).chain(others) {
+            let opaque = link.write(line, out);
+            let (count, with_cas) = (1 + line.1.len(), wants_cas(line));
+            self.lines.push(Sent { first, count, with_cas, opaque, end: out.len() });
             first += count;
         }
     }
@@ -103,8 +90,8 @@ impl<'a> Batch<'a> {
         received: &mut usize,
     ) -> Result<usize, WireError> {
         while let Some(line) = self.lines.get(self.line).copied() {
-            if line.count > 1 {
-                match self.read_found(line, link, received)? {
+            if let Some(with_cas) = line.with_cas {
+                match self.read_found(line, with_cas, link, received)? {
                     Some(missing) => return Ok(missing),
                     None => continue,
                 }
@@ -124,15 +111,19 @@ impl<'a> Batch<'a> {
     /// Reads one value of a line with several keys, or its end.
     fn read_found(
         &mut self,
-        line: Line,
+        line: Sent,
+        with_cas: bool,
         link: &mut Link,
         received: &mut usize,
     ) -> Result<Option<usize>, WireError> {
-        let with_cas = is_get(&self.asks[line.first]).unwrap_or_default();
         let (asks, outcomes, place) = (self.asks, &mut self.outcomes, &mut self.place);
         let accept = |found: Found<'_>| {
             let Found { key, data, flags, cas } = found;
-            let index = line.place_of(key, asks, outcomes, *place).ok_or(BrokenReply::Key)?;
+            let is_it = |index: &usize| {
+                let index = line.first + index;
+                outcomes[index].is_none() && asks[index].key() == key
+            };
+            let index = place_of(line.count, *place, is_it).ok_or(BrokenReply::Key)?;
             outcomes[line.first + index] = Some(Outcome::Value { data: data.to_vec(), flags, cas });
             *place = index + 1;
             Ok(())
@@ -156,32 +147,6 @@ impl<'a> Batch<'a> {
     }
 }
 
-impl Line {
-    /// Which of the line's keys this is. A server has them in the order they were asked for, so they are
-    /// looked for from `place` on; what stands in between, a proxy, may have another order.
-    fn place_of(
-        self,
-        key: &[u8],
-        asks: &[Ask<'_>],
-        outcomes: &[Option<Outcome>],
-        place: usize,
-    ) -> Option<usize> {
-        let is_it = |index: &usize| {
-            let index = self.first + index;
-            outcomes[index].is_none() && asks[index].key() == key
-        };
-        (place..self.count).find(is_it).or_else(|| (0..place).find(is_it))
-    }
-}
-
-/// For a get, whether it wants the cas.
-fn is_get(ask: &Ask<'_>) -> Option<bool> {
-    match ask {
-        Ask::Key { request: Request::Get { with_cas }, .. } => Some(*with_cas),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,7 +154,7 @@ mod tests {
     #[test]
     fn pieces_end_where_requests_end() {
         let lines = |ends: &[usize]| {
-            let line = |&end: &usize| Line { first: 0, count: 1, opaque: 0, end };
+            let line = |&end: &usize| Sent { first: 0, count: 1, with_cas: None, opaque: 0, end };
             Batch { lines: ends.iter().map(line).collect(), ..Batch::new(&[]) }
         };
         let pieces = |ends: &[usize]| {

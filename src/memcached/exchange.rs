@@ -12,6 +12,7 @@ use super::link::Link;
 use super::link::Progress;
 use super::options::Options;
 use super::pool::Lease;
+use super::pool::Ticket;
 use super::wire_error::Phase;
 use super::wire_error::WireError;
 use crate::net;
@@ -47,10 +48,12 @@ enum Stage<'a> {
 }
 
 /// Where a connection is to come from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Queueing<'a> {
     member: &'a Member<Endpoint>,
     options: &'a Options,
+    /// If there was none.
+    ticket: Option<Ticket<'a>>,
 }
 
 /// What became of a job.
@@ -72,7 +75,7 @@ impl<'a> Job<'a> {
         asks: &'a [Ask<'a>],
         deadline: Deadline,
     ) -> Self {
-        let stage = Stage::Queueing(Queueing { member, options });
+        let stage = Stage::Queueing(Queueing { member, options, ticket: None });
         Self::at(stage, asks, deadline, Phase::Talking(deadline))
     }
 
@@ -126,10 +129,11 @@ impl<'a> Job<'a> {
     fn advance(&mut self, now: Instant) {
         let stage = std::mem::replace(&mut self.stage, Stage::Changing);
         self.stage = match stage {
-            Stage::Queueing(queueing) => {
+            Stage::Queueing(mut queueing) => {
                 let Queueing { member, options, .. } = queueing;
-                let pool = member.endpoint().pool();
-                match pool.try_lease(member.counters().shared(), options, now) {
+                let (pool, tally) = (member.endpoint().pool(), member.counters().shared());
+                let ticket = &mut queueing.ticket;
+                match pool.try_lease(ticket, tally, options, now, self.deadline) {
                     Some(lease) => self.begin(lease, queueing),
                     None => Stage::Queueing(queueing),
                 }
@@ -158,7 +162,7 @@ impl<'a> Job<'a> {
 
     /// Takes the link of `lease`, or makes one.
     fn begin(&mut self, mut lease: Lease<'a>, queueing: Queueing<'a>) -> Stage<'a> {
-        let Queueing { member, options } = queueing;
+        let Queueing { member, options, .. } = queueing;
         let now = lease.since;
         let stage = match lease.link.take() {
             Some(link) => Stage::Talking(Box::new(link)),

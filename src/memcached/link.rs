@@ -16,6 +16,8 @@ use super::ask::Outcome;
 use super::ask::Refusal;
 use super::endpoint::Target;
 use super::greeting::Greeting;
+use super::lines;
+use super::lines::Line;
 use super::tls::TlsTarget;
 use super::transport::Transport;
 use super::wire_error::WireError;
@@ -65,16 +67,9 @@ impl Link {
     }
 
     /// The socket that has shaken hands, and the protocol that is spoken on it.
-    ///
-    /// # Errors
-    ///
-    /// If it has TLS, which tasks cannot share yet.
     #[cfg_attr(not(feature = "memcache-aio"), allow(dead_code, reason = "tasks share links there"))]
-    pub(super) fn into_parts(self) -> Result<(Channel, Dialect), WireError> {
-        match self.transport {
-            Transport::Plain(channel) => Ok((channel, self.dialect)),
-            Transport::Tls(_) => Err(WireError::Io(io::ErrorKind::Unsupported.into())),
-        }
+    pub(super) fn into_parts(self) -> (Transport, Dialect) {
+        (self.transport, self.dialect)
     }
 
     /// Whether it may be used again after all its requests were answered.
@@ -82,12 +77,12 @@ impl Link {
         self.is_in_step
     }
 
-    /// Appends `ask` to `out`. Returns its opaque.
+    /// Appends a line to `out`. Returns its opaque.
     #[inline]
-    pub(super) fn write(&mut self, ask: &Ask<'_>, out: &mut Vec<u8>) -> u32 {
+    pub(super) fn write(&mut self, line: Line<'_>, out: &mut Vec<u8>) -> u32 {
         let opaque = self.opaque;
         self.opaque = opaque.wrapping_add(1);
-        ask.write(out, self.dialect, opaque);
+        lines::write(out, line, self.dialect, opaque);
         opaque
     }
 
@@ -193,7 +188,7 @@ impl Link {
         deadline: Deadline,
     ) -> Result<(Outcome, usize, usize), WireError> {
         let mut buffer = std::mem::take(&mut self.buffer);
-        let opaque = self.write(ask, &mut buffer);
+        let opaque = self.write((ask, &[]), &mut buffer);
         self.transport.send(&buffer, deadline)?;
         let sent = buffer.len();
         if buffer.capacity() <= USUAL {

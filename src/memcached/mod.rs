@@ -10,6 +10,7 @@
 //!
 //! A link sends and receives through its `transport`: a socket, or TLS over one (`tls`).
 //!
+//! Gets of several keys of one node are one request (`lines`).
 //! A request takes a link out of the pool of its node and puts it back when it was answered. A link on
 //! which anything went wrong is closed, and never used again.
 
@@ -26,6 +27,7 @@ mod exchange;
 mod greeting;
 mod hash_function;
 mod into_builder;
+mod lines;
 mod link;
 mod many;
 mod node_config;

@@ -101,12 +101,6 @@ impl MemcacheNodeConfig {
         Self { is_nodelay: nodelay, ..self }
     }
 
-    /// Whether it is connected to with TLS.
-    #[cfg_attr(not(feature = "memcache-aio"), allow(dead_code, reason = "there is none for tasks"))]
-    pub(super) fn has_tls(&self) -> bool {
-        self.tls.is_some()
-    }
-
     /// The node as the core knows it.
     pub(super) fn node(&self) -> &Node {
         &self.node

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
 use super::tls::TlsChannel;
@@ -127,6 +128,23 @@ impl Transport {
         }
     }
 
+    /// Whether the last read that did not wait left room, and so took all there was.
+    #[cfg_attr(not(feature = "memcache-aio"), allow(dead_code, reason = "readiness needs it"))]
+    pub(super) fn has_room(&self) -> bool {
+        match self {
+            Self::Plain(channel) => channel.has_room(),
+            Self::Tls(tls) => tls.has_room(),
+        }
+    }
+
+    /// Whether all that it took was written to the socket.
+    pub(super) fn is_flushed(&self) -> bool {
+        match self {
+            Self::Plain(_) => true,
+            Self::Tls(tls) => tls.is_flushed(),
+        }
+    }
+
     /// As [`Link::piece`](super::link::Link::piece).
     pub(super) fn piece(&self) -> Option<usize> {
         match self {
@@ -137,10 +155,17 @@ impl Transport {
 
     /// What to wait for, while there is more to send or not.
     pub(super) fn interest(&self, is_sending: bool) -> Interest<'_> {
-        let (socket, is_writing) = match self {
-            Self::Plain(channel) => (channel.as_fd(), is_sending),
-            Self::Tls(tls) => (tls.as_fd(), is_sending || !tls.is_flushed()),
-        };
+        let is_writing = is_sending || !self.is_flushed();
+        let socket = self.as_fd();
         if is_writing { Interest::Both(socket) } else { Interest::Readable(socket) }
+    }
+}
+
+impl AsFd for Transport {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Plain(channel) => channel.as_fd(),
+            Self::Tls(tls) => tls.as_fd(),
+        }
     }
 }

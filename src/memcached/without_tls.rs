@@ -70,6 +70,11 @@ impl TlsChannel {
         match self.0 {}
     }
 
+    #[cfg_attr(not(feature = "memcache-aio"), allow(dead_code, reason = "readiness needs it"))]
+    pub(super) fn has_room(&self) -> bool {
+        match self.0 {}
+    }
+
     pub(super) fn send(
         &mut self,
         _bytes: &[u8],

@@ -116,6 +116,33 @@ impl Split {
     }
 }
 
+#[cfg(feature = "proxy")]
+impl Split {
+    /// As [`write`](Self::write), where `args` are slices of `request`, the bytes of the command: those are
+    /// copied with their lengths, and nothing is written anew but the number of arguments.
+    pub(crate) fn copy(&self, fragment: usize, args: &[&[u8]], request: &[u8], out: &mut Vec<u8>) {
+        let Units { first, step, count } = self.units;
+        // Where the argument at a place ends, with its line end.
+        let end = |place: usize| {
+            let argument = args[place];
+            let start = argument.as_ptr().addr().wrapping_sub(request.as_ptr().addr());
+            start.wrapping_add(argument.len()).wrapping_add(2)
+        };
+        let places = self.places(fragment);
+        let header = request.iter().position(|&byte| byte == b'\n').map_or(0, |line| line + 1);
+        let tail = end(first + step * count - 1);
+        let units = places.iter().map(|&place| {
+            let unit = first + place as usize * step;
+            end(unit - 1)..end(unit + step - 1)
+        });
+        let ranges = std::iter::once(header..end(first - 1)).chain(units);
+        write_array_header(out, args.len() - (count - places.len()) * step);
+        for range in ranges.chain(std::iter::once(tail..request.len())) {
+            out.extend_from_slice(request.get(range).unwrap_or_default());
+        }
+    }
+}
+
 impl Units {
     fn keys<'a>(self, args: &[&'a [u8]]) -> impl ExactSizeIterator<Item = &'a [u8]> {
         (0..self.count).map(move |unit| args[self.first + unit * self.step])

@@ -7,6 +7,7 @@ use std::net::ToSocketAddrs;
 use std::path::Path;
 
 use super::log;
+use super::tls::PoolTls;
 use crate::config::Listen;
 use crate::config::NutcrackerConfig;
 use crate::node::Address;
@@ -24,7 +25,7 @@ pub(super) fn load(path: &Path) -> Result<(NutcrackerConfig, Vec<u8>), String> {
     Ok((config, bytes))
 }
 
-/// What `-t` asks: as [`load`], and names in `listen` must have addresses.
+/// What `-t` asks: as [`load`], and names in `listen` must have addresses, and the files of TLS what they should.
 ///
 /// # Errors
 ///
@@ -39,6 +40,7 @@ pub(super) fn test(path: &Path) -> Result<(), String> {
                  address resolution of '{listen}' failed: {reason}"
             )
         })?;
+        PoolTls::read(pool).map_err(|reason| format!("{}: {reason}", path.display()))?;
     }
     Ok(())
 }

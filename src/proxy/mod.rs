@@ -29,9 +29,15 @@ mod reply;
 mod run;
 mod settings;
 mod stats;
+#[cfg(feature = "proxy-tls")]
+mod tls;
 mod usage;
+#[cfg(not(feature = "proxy-tls"))]
+mod without_tls;
 mod workers;
 
+#[cfg(not(feature = "proxy-tls"))]
+use self::without_tls as tls;
 #[cfg(feature = "_fuzz")]
 pub(crate) use core::rehearsal;
 

@@ -16,9 +16,10 @@ use socket2::Type;
 use super::driver::Listening;
 use super::settings::Credentials;
 use super::settings::Endpoint;
-use super::settings::NodeTls;
 use super::settings::PoolSettings;
 use super::settings::Protocol;
+use super::tls::ListenerTls;
+use super::tls::PoolTls;
 use crate::config::FailedReads;
 use crate::config::PoolConfig;
 use crate::node::Address;
@@ -30,6 +31,7 @@ pub(super) struct Draft {
     pub(super) config: PoolConfig,
     topology: Topology,
     endpoints: Vec<Endpoint>,
+    listen_tls: Option<ListenerTls>,
 }
 
 impl Draft {
@@ -40,8 +42,9 @@ impl Draft {
         let topology = config
             .topology()
             .map_err(|error| format!("pool '{}': {}", config.name(), error.message()))?;
-        let endpoints = endpoints(&config);
-        Ok(Self { config, topology, endpoints })
+        let tls = PoolTls::read(&config)?;
+        let endpoints = endpoints(&config, &tls);
+        Ok(Self { config, topology, endpoints, listen_tls: tls.listener() })
     }
 
     pub(super) fn protocol(&self) -> Protocol {
@@ -51,7 +54,7 @@ impl Draft {
     /// The pool, with nodes of its own.
     pub(super) fn into_pool(self, seed: u64) -> PoolSettings {
         let topology = SharedTopology::new(self.topology, self.endpoints, seed);
-        settings(&self.config, Arc::new(topology))
+        settings(&self.config, self.listen_tls, Arc::new(topology))
     }
 
     /// The pool in the place of `old`, whose nodes stay as far as they are the same. Answers what has changed, for
@@ -63,18 +66,38 @@ impl Draft {
     ) -> (PoolSettings, Vec<String>) {
         let before = old.topology.current();
         let is_same = before.router().topology().nodes() == self.topology.nodes();
+        let is_secured_alike = !is_same
+            || before
+                .members()
+                .iter()
+                .map(|member| &member.endpoint().tls)
+                .eq(self.endpoints.iter().map(|endpoint| &endpoint.tls));
         let (_, events) = old.topology.replace(self.topology, self.endpoints, now);
         let name = self.config.name();
-        let changes = events
+        let mut changes: Vec<_> = events
             .iter()
             .filter(|_| !is_same)
             .map(|event| format!("pool '{name}': {event}"))
             .collect();
-        (settings(&self.config, Arc::clone(&old.topology)), changes)
+        if !is_secured_alike {
+            changes.push(format!("pool '{name}': TLS with its nodes has changed"));
+        }
+        let mut listen_tls = self.listen_tls;
+        if listen_tls == old.listen_tls {
+            // Clients may go on with sessions that they have.
+            listen_tls.clone_from(&old.listen_tls);
+        } else {
+            changes.push(format!("pool '{name}': TLS with its clients has changed"));
+        }
+        (settings(&self.config, listen_tls, Arc::clone(&old.topology)), changes)
     }
 }
 
-fn settings(config: &PoolConfig, topology: Arc<SharedTopology<Endpoint>>) -> PoolSettings {
+fn settings(
+    config: &PoolConfig,
+    listen_tls: Option<ListenerTls>,
+    topology: Arc<SharedTopology<Endpoint>>,
+) -> PoolSettings {
     PoolSettings {
         name: config.name().to_string(),
         protocol: if config.redis() { Protocol::Redis } else { Protocol::Memcache },
@@ -87,14 +110,16 @@ fn settings(config: &PoolConfig, topology: Arc<SharedTopology<Endpoint>>) -> Poo
         server_connections: config.server_connections() as usize,
         admin_commands: config.admin_commands(),
         failed_reads_are_misses: config.failed_reads() == FailedReads::Miss,
+        listen_tls,
         topology,
     }
 }
 
-fn endpoints(config: &PoolConfig) -> Vec<Endpoint> {
+fn endpoints(config: &PoolConfig, tls: &PoolTls) -> Vec<Endpoint> {
     let servers = config.servers().iter().zip(config.server_credentials());
     servers
-        .map(|(node, credentials)| Endpoint {
+        .enumerate()
+        .map(|(place, (node, credentials))| Endpoint {
             address: node.address().clone(),
             protocol: if config.redis() { Protocol::Redis } else { Protocol::Memcache },
             credentials: credentials.as_ref().map(|credentials| Credentials {
@@ -102,18 +127,7 @@ fn endpoints(config: &PoolConfig) -> Vec<Endpoint> {
                 password: credentials.password().into(),
             }),
             database: if config.redis() { config.redis_db() } else { 0 },
-            tls: config.server_tls().then(|| NodeTls {
-                name: match (config.server_tls_name(), node.address()) {
-                    (Some(name), _) => name.into(),
-                    (None, Address::Tcp { host, .. }) => host.clone(),
-                    (None, other) => other.to_string(),
-                },
-                ca: config.server_tls_ca().map(Into::into),
-                certificate: config
-                    .server_tls_cert()
-                    .zip(config.server_tls_key())
-                    .map(|(certificate, key)| (certificate.into(), key.into())),
-            }),
+            tls: tls.node(place),
         })
         .collect()
 }
@@ -126,7 +140,7 @@ fn endpoints(config: &PoolConfig) -> Vec<Endpoint> {
 pub(super) fn listen(config: &PoolConfig, workers: usize) -> Result<Vec<Listening>, String> {
     let complain = |error: io::Error| {
         let (name, listen) = (config.name(), config.listen());
-        format!("pool '{name}' cannot listen on '{listen}': {}", super::reply::of_io(&error))
+        format!("pool '{name}' cannot listen on '{listen}': {}", super::log::reason(&error))
     };
     let sockets = match config.listen().address() {
         Address::Unix(path) => listen_unix(config, path).map(|first| vec![first]),
@@ -168,8 +182,10 @@ fn bind(config: &PoolConfig, address: SocketAddr, shares: bool) -> io::Result<Li
 
 fn listen_unix(config: &PoolConfig, path: &str) -> io::Result<Listening> {
     // What was left behind is removed, as nutcracker does; but nothing that is no socket.
-    if std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
-        std::fs::remove_file(path)?;
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path)?,
+        Ok(_) => return Err(io::Error::other("there is a file of this name, and it is no socket")),
+        Err(_) => {}
     }
     let listener = UnixListener::bind(path)?;
     listener.set_nonblocking(true)?;
@@ -177,4 +193,22 @@ fn listen_unix(config: &PoolConfig, path: &str) -> io::Result<Listening> {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
     }
     Ok(Listening::Unix(listener))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::NutcrackerConfig;
+
+    #[test]
+    fn a_file_that_is_no_socket_is_left_alone() {
+        let path = std::env::temp_dir().join(format!("shardwright-{}.txt", std::process::id()));
+        std::fs::write(&path, "mine").unwrap();
+        let listen_there = format!("a:\n  listen: {}\n  servers:\n   - a:1:1\n", path.display());
+        let config = NutcrackerConfig::parse(&listen_there).unwrap();
+        let error = listen(&config.pools()[0], 1).unwrap_err();
+        assert!(error.ends_with(": there is a file of this name, and it is no socket"), "{error}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
+        std::fs::remove_file(path).unwrap();
+    }
 }

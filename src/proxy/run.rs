@@ -66,7 +66,11 @@ fn serve(options: Options, starter: Starter, crew: Crew, config_text: Vec<u8>) -
     };
     let _pid_file = match options.pid_file.as_deref().map(PidFile::write).transpose() {
         Ok(file) => file,
-        Err(error) => return super::fail(format_args!("the pid file cannot be written: {error}")),
+        Err(error) => {
+            let path = options.pid_file.unwrap_or_default();
+            let (path, reason) = (path.display(), log::reason(&error));
+            return super::fail(format_args!("pid file '{path}' cannot be written: {reason}"));
+        }
     };
     if let Err(error) = starter.ready() {
         return super::fail(format_args!("daemonize failed: {error}"));

@@ -1,9 +1,10 @@
 //! What a pool is at run time: the rules of its configuration, and the nodes that all workers share.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::tls::ListenerTls;
+use super::tls::NodeTls;
 use crate::node::Address;
 use crate::topology::SharedTopology;
 
@@ -35,16 +36,8 @@ pub(super) struct Endpoint {
     pub(super) credentials: Option<Credentials>,
     /// Of a Redis; 0 needs no word.
     pub(super) database: u32,
+    /// With what was in the files: a node that is secured otherwise is another one as well.
     pub(super) tls: Option<NodeTls>,
-}
-
-/// TLS to a node, as the configuration has it: files are read when the pool is made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct NodeTls {
-    /// To verify, and to ask for.
-    pub(super) name: String,
-    pub(super) ca: Option<PathBuf>,
-    pub(super) certificate: Option<(PathBuf, PathBuf)>,
 }
 
 /// The rules of a pool, replaced whole when the configuration changes.
@@ -66,5 +59,7 @@ pub(super) struct PoolSettings {
     pub(super) admin_commands: bool,
     /// Whether keys of a failing memcached are misses.
     pub(super) failed_reads_are_misses: bool,
+    /// How clients are spoken to, if not as they are.
+    pub(super) listen_tls: Option<ListenerTls>,
     pub(super) topology: Arc<SharedTopology<Endpoint>>,
 }

@@ -1,7 +1,7 @@
 //! Integration tests: one binary, real servers on free ports.
 
 #[cfg_attr(
-    not(all(feature = "redis", feature = "config", feature = "memcache")),
+    not(all(feature = "redis", feature = "config", feature = "memcache", feature = "proxy")),
     allow(dead_code, reason = "some servers are for the tests of a feature")
 )]
 mod support;
@@ -41,6 +41,7 @@ mod opening;
 #[cfg(feature = "r2d2")]
 mod pools;
 mod presets;
+mod protocol;
 #[cfg(feature = "proxy")]
 mod proxy;
 #[cfg(feature = "redis")]

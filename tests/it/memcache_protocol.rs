@@ -6,12 +6,8 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::time::Duration;
 
+use crate::protocol::memcache;
 use crate::support::memcached::Memcached;
-
-// It is not public. It is pure, and so can be had without the crate.
-#[path = "../../src/protocol/memcache/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "not all of it is for these tests")]
-mod memcache;
 
 use memcache::BrokenReply;
 use memcache::Dialect;

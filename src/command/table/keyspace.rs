@@ -22,7 +22,11 @@ pub(super) const ROWS: &[Row] = &[
     // MIGRATE host port key|"" db timeout …
     (
         "MIGRATE",
-        CommandRule::key(3).found_by(Finder::Migrate).blocking(Blocking::TransferMilliseconds(5)),
+        // It makes a node connect to wherever the client says.
+        CommandRule::key(3)
+            .found_by(Finder::Migrate)
+            .blocking(Blocking::TransferMilliseconds(5))
+            .administrative(),
     ),
     ("MOVE", WRITE),
     ("OBJECT", WRITE_SECOND),

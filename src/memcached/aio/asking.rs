@@ -5,10 +5,10 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use tokio::runtime::Handle;
 
+use super::entry::Answered;
+use super::entry::Unanswered;
 use super::link::Link;
 use super::opening::open;
-use super::wire::Answered;
-use super::wire::Unanswered;
 use crate::error::Result;
 use crate::error::ShardError;
 use crate::health::Incident;
@@ -31,8 +31,8 @@ use crate::topology::Member;
 
 /// Why not all that one node was asked has an outcome.
 struct Failed {
-    /// Of the first of them.
-    outcomes: Vec<Outcome>,
+    /// Of the first of them, where there are any.
+    outcomes: Vec<Option<Outcome>>,
     error: ShardError,
 }
 
@@ -98,14 +98,13 @@ async fn ask_part(
     let Some((first, others)) = asks.split_first() else {
         return Part { outcomes: Vec::new(), failure: None };
     };
-    let (answered, failure) = match ask_node(shared, member, first, others, deadline).await {
+    let (mut outcomes, failure) = match ask_node(shared, member, first, others, deadline).await {
         Ok(Answered { mut before, last, .. }) => {
-            before.push(last);
+            before.push(Some(last));
             (before, None)
         }
         Err(Failed { outcomes, error }) => (outcomes, Some(error)),
     };
-    let mut outcomes: Vec<_> = answered.into_iter().map(Some).collect();
     outcomes.resize_with(asks.len(), || None);
     Part { outcomes, failure }
 }

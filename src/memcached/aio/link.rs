@@ -14,14 +14,16 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::wire::Answer;
-use super::wire::Entry;
+use super::entry::Answer;
+use super::entry::Entry;
+use super::entry::Unanswered;
 use super::wire::MemcacheWire;
-use super::wire::Unanswered;
 use crate::memcached::ask::Ask;
 use crate::memcached::endpoint::Endpoint;
+use crate::memcached::lines;
+use crate::memcached::lines::lines;
+use crate::memcached::transport::Transport;
 use crate::memcached::wire_error::WireError;
-use crate::net::Channel;
 use crate::net::clock;
 use crate::net::clock::Deadline;
 use crate::net::pipe::Pipe;
@@ -56,12 +58,12 @@ impl Link {
     ///
     /// If the runtime cannot wait for it.
     pub(super) fn new(
-        (channel, dialect): (Channel, Dialect),
+        (transport, dialect): (Transport, Dialect),
         member: &Weak<Member<Endpoint>>,
         now: Instant,
     ) -> Result<Self, WireError> {
         let state = LinkState::new(member);
-        let wire = MemcacheWire { channel, dialect, state: Arc::clone(&state), missing: 1 };
+        let wire = MemcacheWire::new(transport, dialect, Arc::clone(&state));
         Ok(Self { pipe: Pipe::new(wire)?, dialect, opaque: AtomicU32::new(0), state, born: now })
     }
 
@@ -92,17 +94,21 @@ impl Link {
         let until = deadline.at().map(tokio::time::Instant::from_std);
         // More than there are opaques cannot be under way.
         let opaque = self.opaque.fetch_add(others.len() as u32 + 1, Relaxed);
-        let entry = Entry::new(sender, until, (first, others), opaque, self.dialect);
+        let mut entry = Entry::new(sender, until, lines(first, others), opaque, self.dialect);
         if self.pipe.is_full() && !self.has_room(deadline).await {
             return (lost(PipeFailure::Lost(WireError::Deadline)), 0);
         }
         let mut sent = 0;
-        let pushed = self.pipe.push(entry, |out| {
-            let start = out.len();
-            for (ask, place) in std::iter::once(first).chain(others).zip(0..) {
-                ask.write(out, self.dialect, opaque.wrapping_add(place));
+        let pushed = self.pipe.push(|out| {
+            let (first, others) = lines(first, others);
+            let lines = std::iter::once(first).chain(others).zip(0..);
+            for ((line, place), owed) in lines.zip(entry.owed_mut()) {
+                let start = out.len();
+                lines::write(out, line, self.dialect, opaque.wrapping_add(place));
+                owed.length = out.len() - start;
+                sent += owed.length;
             }
-            sent = out.len() - start;
+            entry
         });
         if let Err(failure) = pushed {
             return (lost(failure), 0);

@@ -10,13 +10,16 @@
 //! ```
 //!
 //! What is not I/O is that of the synchronous client: keys are scattered, replies read and outcomes judged
-//! by the same code.
+//! by the same code. So is TLS, which waits for nothing: the driver of the pipe reads and writes through it
+//! when the socket is ready.
 
 mod asking;
 mod commands;
+mod entry;
 mod link;
 mod many;
 mod opening;
+mod pieces;
 mod servers;
 mod slot;
 mod wire;
@@ -33,7 +36,6 @@ use super::ShardedMemcache;
 use super::ShardedMemcacheBuilder;
 use super::Shared;
 use super::into_builder::IntoMemcacheTopology;
-use super::node_config::MemcacheNodeConfig;
 use crate::distribution::Ring;
 use crate::health::NodeState;
 use crate::node::Node;
@@ -46,9 +48,10 @@ use crate::topology::Router;
 ///
 /// What tasks ask at the same time goes out in one write, and each reply is checked to be that of its
 /// request. A connection is opened when it is needed, by one task for all, and replaced after any I/O error
-/// or timeout. Each runtime has a connection of its own to each node. A node that hangs, or is being connected to, delays nobody who asks another one. A request has
-/// one deadline, connecting included (1 s unless another is set). A future that is dropped counts neither as
-/// a success nor as a failure, and its reply answers nothing else.
+/// or timeout. Each runtime has a connection of its own to each node. A node that hangs, or is being
+/// connected to, delays nobody who asks another one. A request has one deadline, connecting included (1 s
+/// unless another is set). A future that is dropped counts neither as a success nor as a failure, and its
+/// reply answers nothing else.
 ///
 /// It is `Send` and `Sync`, clones share everything, and so do it and the synchronous client it was made of
 /// ([`ShardedMemcache::aio`]): nodes, health, settings and metrics. Of the settings,
@@ -78,7 +81,7 @@ impl ShardedAsyncMemcache {
     ///
     /// # Errors
     ///
-    /// `BadURL` if it describes no nodes, or one with TLS, which only the synchronous client has yet.
+    /// `BadURL` if it describes no nodes.
     pub fn connect<T: IntoMemcacheTopology>(nodes: T) -> Result<Self, MemcacheError> {
         nodes.into_builder()?.build_async()
     }
@@ -184,11 +187,8 @@ impl ShardedMemcacheBuilder {
     ///
     /// # Errors
     ///
-    /// As [`build`](Self::build), and if a node has TLS, which only the synchronous client has yet.
+    /// As [`build`](Self::build).
     pub fn build_async(self) -> Result<ShardedAsyncMemcache, MemcacheError> {
-        if self.configured_nodes().iter().any(MemcacheNodeConfig::has_tls) {
-            return Err(opening::without_tls().into());
-        }
         Ok(self.build()?.aio())
     }
 }

@@ -46,9 +46,6 @@ pub(super) async fn open(
     member: &Arc<Member<Endpoint>>,
     deadline: Deadline,
 ) -> Result<Arc<Link>> {
-    if member.endpoint().target().tls.is_some() {
-        return Err(without_tls().with_node(Arc::clone(member.name())));
-    }
     let failed = |error: WireError| error.into_error(member, Phase::Connecting(deadline));
     let impossible = |why| failed(WireError::Io(io::Error::other(why)));
     let runtime = match Handle::try_current() {
@@ -77,11 +74,6 @@ pub(super) async fn open(
             None => return Err(failed(WireError::Deadline)),
         }
     }
-}
-
-/// What is said of a node that is to be asked with TLS.
-pub(super) fn without_tls() -> ShardError {
-    ShardError::configuration("the asynchronous client has no TLS to memcacheds yet")
 }
 
 /// What became of an opening, if it was told before its task ended; none if it takes too long.
@@ -140,7 +132,7 @@ async fn connect(
     loop {
         let now = clock::now();
         connecting = match connecting.advance(now)? {
-            Progress::Connected(link) => return Link::new(link.into_parts()?, member, now),
+            Progress::Connected(link) => return Link::new(link.into_parts(), member, now),
             Progress::Waiting(connecting) => connecting,
         };
         wait(connecting.interest(), connecting.wakes(), now).await?;

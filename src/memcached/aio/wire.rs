@@ -1,4 +1,4 @@
-//! Memcached's protocols on a pipe, and who waits for which replies.
+//! Memcached's protocols on a pipe.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -6,19 +6,13 @@ use std::os::fd::AsRawFd;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 
-use tokio::sync::oneshot::Sender;
-use tokio::time::Instant;
-
+use super::entry::Entry;
+use super::entry::Read;
 use super::link::LinkState;
-use crate::memcached::ask::Ask;
-use crate::memcached::ask::Expected;
-use crate::memcached::ask::Next;
-use crate::memcached::ask::Outcome;
+use super::pieces::Pieces;
+use crate::memcached::transport::Transport;
 use crate::memcached::wire_error::WireError;
-use crate::net::Channel;
 use crate::net::copy_of;
-use crate::net::pipe;
-use crate::net::pipe::PipeFailure;
 use crate::net::pipe::Reason;
 use crate::net::pipe::Taken;
 use crate::net::pipe::Wire;
@@ -26,112 +20,19 @@ use crate::protocol::memcache::Dialect;
 
 /// A socket that has shaken hands, and who hears when it is closed.
 pub(super) struct MemcacheWire {
-    pub(super) channel: Channel,
-    pub(super) dialect: Dialect,
-    pub(super) state: Arc<LinkState>,
+    transport: Transport,
+    dialect: Dialect,
+    state: Arc<LinkState>,
     /// How much is missing of the next reply at least.
-    pub(super) missing: usize,
+    missing: usize,
+    /// In which pieces requests go, if that matters.
+    pieces: Option<Pieces>,
 }
 
-/// What came of all that was asked at once.
-#[derive(Debug)]
-pub(super) struct Answered {
-    /// All but the last.
-    pub(super) before: Vec<Outcome>,
-    pub(super) last: Outcome,
-    /// Bytes.
-    pub(super) received: usize,
-}
-
-/// What came of it until it failed.
-#[derive(Debug)]
-pub(super) struct Unanswered {
-    pub(super) before: Vec<Outcome>,
-    pub(super) failure: PipeFailure<WireError>,
-}
-
-pub(super) type Answer = Result<Answered, Unanswered>;
-
-/// Requests without their replies, asked at once by one task.
-pub(super) struct Entry {
-    /// Whoever waits, unless it was told already that it takes too long.
-    sender: Option<Sender<Answer>>,
-    until: Option<Instant>,
-    /// The reply that is owed next, and its opaque.
-    next: Expected<Box<[u8]>>,
-    opaque: u32,
-    /// Those that are owed after it. Their opaques follow.
-    others: std::vec::IntoIter<Expected<Box<[u8]>>>,
-    outcomes: Vec<Outcome>,
-    received: usize,
-}
-
-impl Entry {
-    /// `asks`, the first of which has this opaque; there is one at least.
-    pub(super) fn new(
-        sender: Sender<Answer>,
-        until: Option<Instant>,
-        asks: (&Ask<'_>, &[Ask<'_>]),
-        opaque: u32,
-        dialect: Dialect,
-    ) -> Self {
-        let (first, others) = asks;
-        let others: Vec<_> = others.iter().map(|ask| owned(ask, dialect)).collect();
-        Self {
-            sender: Some(sender),
-            until,
-            next: owned(first, dialect),
-            opaque,
-            outcomes: Vec::with_capacity(others.len()),
-            others: others.into_iter(),
-            received: 0,
-        }
-    }
-
-    /// Takes what came of the next request.
-    fn take(&mut self, outcome: Outcome, length: usize) -> Taken {
-        self.received += length;
-        if let Some(next) = self.others.next() {
-            self.next = next;
-            self.opaque = self.opaque.wrapping_add(1);
-            self.outcomes.push(outcome);
-            return Taken::Some;
-        }
-        let before = std::mem::take(&mut self.outcomes);
-        self.tell(Ok(Answered { before, last: outcome, received: self.received }));
-        Taken::All
-    }
-
-    /// Tells whoever waits. If nobody does any more, that is all the same.
-    fn tell(&mut self, answer: Answer) {
-        if let Some(sender) = self.sender.take() {
-            let _ = sender.send(answer);
-        }
-    }
-}
-
-/// What is to be known of a request. A meta reply shows by its opaque what it belongs to: no key is copied
-/// for it.
-fn owned(ask: &Ask<'_>, dialect: Dialect) -> Expected<Box<[u8]>> {
-    match (ask.expected(), dialect) {
-        (Expected::Key { kind, .. }, Dialect::Meta) => Expected::Key { key: Box::default(), kind },
-        (Expected::Key { key, kind }, Dialect::Classic) => Expected::Key { key: key.into(), kind },
-        (Expected::Version, _) => Expected::Version,
-        (Expected::Flush, _) => Expected::Flush,
-        (Expected::Stats, _) => Expected::Stats,
-    }
-}
-
-impl pipe::Entry for Entry {
-    type Error = WireError;
-
-    fn until(&self) -> Option<Instant> {
-        self.sender.as_ref().and(self.until)
-    }
-
-    fn fail(&mut self, failure: PipeFailure<WireError>) {
-        let before = std::mem::take(&mut self.outcomes);
-        self.tell(Err(Unanswered { before, failure }));
+impl MemcacheWire {
+    pub(super) fn new(transport: Transport, dialect: Dialect, state: Arc<LinkState>) -> Self {
+        let pieces = transport.piece().map(Pieces::new);
+        Self { transport, dialect, state, missing: 1, pieces }
     }
 }
 
@@ -140,22 +41,36 @@ impl Wire for MemcacheWire {
     type Error = WireError;
 
     fn try_send(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.channel.try_send(bytes)
+        let Some(pieces) = &mut self.pieces else {
+            return self.transport.try_send(bytes);
+        };
+        let piece = &bytes[..pieces.next().min(bytes.len())];
+        let count = self.transport.try_send(piece)?;
+        pieces.sent(count);
+        Ok(count)
+    }
+
+    fn is_flushed(&self) -> bool {
+        self.transport.is_flushed()
     }
 
     fn try_receive(&mut self) -> Result<usize, WireError> {
-        Ok(self.channel.try_receive(self.missing)?)
+        Ok(self.transport.try_receive(self.missing)?)
     }
 
     fn has_room(&self) -> bool {
-        self.channel.has_room()
+        self.transport.has_room()
     }
 
-    /// Nothing is to be noted: a reply is read by who waits for it.
-    fn expect(&mut self, _entry: &Entry) {}
+    /// A reply is read by who waits for it: only where its request ends may have to be noted.
+    fn expect(&mut self, entry: &Entry) {
+        if let Some(pieces) = &mut self.pieces {
+            entry.owed().for_each(|owed| pieces.add(owed.length));
+        }
+    }
 
     fn next_reply(&mut self, first: Option<&mut Entry>) -> Result<Taken, WireError> {
-        let bytes = self.channel.arrived();
+        let bytes = self.transport.arrived();
         self.missing = 1;
         if bytes.is_empty() {
             return Ok(Taken::Nothing);
@@ -163,14 +78,13 @@ impl Wire for MemcacheWire {
         let Some(entry) = first else {
             return Err(WireError::Broken("a reply that nobody asked for".into()));
         };
-        match entry.next.read(bytes, self.dialect, entry.opaque)? {
-            Next::Missing(count) => {
+        match entry.read(bytes, self.dialect)? {
+            Read::Missing(count) => {
                 self.missing = count;
                 Ok(Taken::Nothing)
             }
-            Next::Arrived { outcome, length, is_in_step } => {
-                self.channel.take(length);
-                let taken = entry.take(outcome, length);
+            Read::Taken { taken, length, is_in_step } => {
+                self.transport.take(length);
                 if is_in_step {
                     return Ok(taken);
                 }
@@ -196,7 +110,7 @@ impl Wire for MemcacheWire {
 
 impl AsRawFd for MemcacheWire {
     fn as_raw_fd(&self) -> RawFd {
-        self.channel.as_fd().as_raw_fd()
+        self.transport.as_fd().as_raw_fd()
     }
 }
 

@@ -30,6 +30,8 @@ pub(in crate::memcached) struct TlsChannel {
     sent: usize,
     /// Whether the node said that nothing more comes.
     is_closed: bool,
+    /// Whether the last read took all that there was on the socket.
+    had_room: bool,
 }
 
 impl TlsChannel {
@@ -43,6 +45,7 @@ impl TlsChannel {
             records: Vec::new(),
             sent: 0,
             is_closed: false,
+            had_room: false,
         })
     }
 
@@ -78,6 +81,12 @@ impl TlsChannel {
     /// Whether all records have been sent that there are.
     pub(in crate::memcached) fn is_flushed(&self) -> bool {
         self.records.is_empty()
+    }
+
+    /// As with a channel. There is more to hear where the end is known and was not told yet.
+    #[cfg_attr(not(feature = "memcache-aio"), allow(dead_code, reason = "readiness needs it"))]
+    pub(in crate::memcached) fn has_room(&self) -> bool {
+        self.had_room && !self.is_closed
     }
 
     pub(in crate::memcached) fn send(
@@ -134,10 +143,12 @@ impl TlsChannel {
         self.prepare(missing)?;
         let mut seen = 0;
         while seen < BYTES_A_TURN {
-            match self.channel.try_receive(missing.min(BYTES_A_TURN))? {
-                0 => break,
-                count => seen += count,
+            let count = self.channel.try_receive(missing.min(BYTES_A_TURN))?;
+            self.had_room = self.channel.has_room();
+            if count == 0 {
+                return Ok(0);
             }
+            seen += count;
             match self.decrypt()? {
                 0 if self.is_closed => return Err(end_of_stream()),
                 // A ticket for a later session, or a part of a record.
@@ -145,7 +156,7 @@ impl TlsChannel {
                 count => return Ok(count),
             }
         }
-        Ok(0)
+        Err(io::Error::new(io::ErrorKind::InvalidData, "TLS without anything in it"))
     }
 
     /// What comes before each attempt to receive.

@@ -93,7 +93,7 @@ impl<W: Wire> Driver<W> {
 
     fn write(&mut self, context: &mut Context<'_>) -> Result<(), W::Error> {
         loop {
-            if self.written == self.writing.len() {
+            if self.written == self.writing.len() && self.socket.get_ref().is_flushed() {
                 self.look_before_writing()?;
                 self.fetch(context);
                 if self.writing.is_empty() {
@@ -107,9 +107,12 @@ impl<W: Wire> Driver<W> {
             };
             let mut guard = guard?;
             let rest = &self.writing[self.written..];
-            match guard.get_inner_mut().try_send(rest)? {
-                0 => guard.clear_ready(),
-                count => self.written += count,
+            let wire = guard.get_inner_mut();
+            let count = wire.try_send(rest)?;
+            let is_full = !wire.is_flushed() || (count == 0 && !rest.is_empty());
+            self.written += count;
+            if is_full {
+                guard.clear_ready();
             }
         }
     }

@@ -36,6 +36,12 @@ pub(crate) trait Wire: AsRawFd + Send + Unpin + 'static {
     /// Writes as much of `bytes` as goes without waiting.
     fn try_send(&mut self, bytes: &[u8]) -> io::Result<usize>;
 
+    /// Whether all that it took was written to the socket. What was not is written when it is asked to send
+    /// the next time, even if that is nothing.
+    fn is_flushed(&self) -> bool {
+        true
+    }
+
     /// Reads what has arrived, without waiting. Returns the number of bytes; 0 if nothing has.
     fn try_receive(&mut self) -> Result<usize, Self::Error>;
 
@@ -128,17 +134,16 @@ impl<W: Wire> Pipe<W> {
         self.queue.room().await;
     }
 
-    /// Adds a request.
+    /// Adds a request, which `write` appends to what is to be written; it returns who waits for the reply.
     ///
     /// # Errors
     ///
     /// If the connection is closed.
     pub(crate) fn push(
         &self,
-        entry: W::Entry,
-        write: impl FnOnce(&mut Vec<u8>),
+        write: impl FnOnce(&mut Vec<u8>) -> W::Entry,
     ) -> Result<(), PipeFailure<W::Error>> {
-        self.queue.push(entry, write).map_err(PipeFailure::Unsent)
+        self.queue.push(write).map_err(PipeFailure::Unsent)
     }
 
     /// Waits for the answer. The driver keeps the time.

@@ -93,17 +93,17 @@ impl<E: Entry<Error: Reason>> Queue<E> {
         .await;
     }
 
-    /// Adds a request.
+    /// Adds a request, and who waits for it, whom `write` returns.
     ///
     /// # Errors
     ///
     /// If the connection is closed.
-    pub(super) fn push(&self, entry: E, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), E::Error> {
+    pub(super) fn push(&self, write: impl FnOnce(&mut Vec<u8>) -> E) -> Result<(), E::Error> {
         let mut inner = self.inner.lock();
         if let Some(reason) = &inner.closed {
             return Err(reason.copied());
         }
-        write(&mut inner.bytes);
+        let entry = write(&mut inner.bytes);
         if inner.bytes.len() >= FULL {
             self.is_full.store(true, Relaxed);
         }

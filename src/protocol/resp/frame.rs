@@ -1,6 +1,7 @@
 //! Requests as servers read them: what a client sends may be cut anywhere, wrong, or typed by hand.
 
 use super::line::length;
+use super::line::short_string;
 
 /// What is at the start of bytes that a client sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +58,15 @@ pub(crate) fn frame<'b>(bytes: &'b [u8], args: &mut Vec<&'b [u8]>) -> Result<Fra
         return Err(FrameError::Count);
     }
     for _ in 0..count {
+        let rest = bytes.get(place..).unwrap_or_default();
+        if let Some((header, string)) = short_string(rest)
+            && let Some(argument) = rest.get(header..header + string)
+            && rest[header + string..].starts_with(b"\r\n")
+        {
+            args.push(argument);
+            place += header + string + 2;
+            continue;
+        }
         let Some(&kind) = bytes.get(place) else {
             return Ok(Frame::Needs(place + 1));
         };

@@ -6,6 +6,25 @@ pub(super) struct NotALength;
 
 const MAX_DIGITS: usize = 18;
 
+/// The lengths of the header and of the string behind it, if `bytes` begin with a string whose length has one to
+/// three digits, as nearly all have. Else another has to look.
+#[inline(always)]
+pub(super) fn short_string(bytes: &[u8]) -> Option<(usize, usize)> {
+    let &[b'$', first, second, third, fourth, fifth, ..] = bytes else {
+        return None;
+    };
+    let digit = |byte: u8| usize::from(byte.wrapping_sub(b'0'));
+    let (a, b, c) = (digit(first), digit(second), digit(third));
+    match (second, third, fourth) {
+        (b'\r', b'\n', _) if a < 10 => Some((4, a)),
+        (_, b'\r', b'\n') if a < 10 && b < 10 => Some((5, 10 * a + b)),
+        (_, _, b'\r') if a < 10 && b < 10 && c < 10 && fifth == b'\n' => {
+            Some((6, 100 * a + 10 * b + c))
+        }
+        _ => None,
+    }
+}
+
 /// The length that the line at the start of `bytes` is, and where the line ends; `None` if it is not
 /// complete. A negative length, which stands for nil, is `None` too.
 #[inline]
@@ -62,6 +81,16 @@ mod tests {
             let number = (!is_negative).then(|| digits.parse().unwrap());
             let end = line.len() - 2;
             prop_assert_eq!(length(&[line, behind].concat()), Ok(Some((end, number))));
+        }
+
+        #[test]
+        fn short_strings_are_read_like_all(line in "[-0-9\r\n]{0,6}") {
+            let bytes = [b"$", line.as_bytes(), b"......"].concat();
+            if let Some((header, string)) = short_string(&bytes) {
+                prop_assert_eq!(length(&bytes[1..]), Ok(Some((header - 3, Some(string as u64)))));
+            } else if let Ok(Some((end, Some(_)))) = length(&bytes[1..]) {
+                prop_assert!(end > 3, "{line:?}");
+            }
         }
 
         #[test]

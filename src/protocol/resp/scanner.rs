@@ -2,6 +2,7 @@
 
 use super::line::NotALength;
 use super::line::length;
+use super::line::short_string;
 
 /// The bytes are not RESP, or more than the limits allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -53,6 +54,7 @@ impl Scanner {
     /// If this is no reply, or one beyond the limits. The scanner is of no use then.
     pub(crate) fn scan(&mut self, bytes: &[u8]) -> Result<Option<usize>, BrokenFrame> {
         loop {
+            self.skip_short_strings(bytes);
             let Some(header) = Header::read(&bytes[self.position.min(bytes.len())..])? else {
                 return Ok(None);
             };
@@ -92,6 +94,22 @@ impl Scanner {
         }
     }
 
+    /// Passes over short strings in an aggregate, of which there may be very many; the last one is left.
+    #[inline]
+    fn skip_short_strings(&mut self, bytes: &[u8]) {
+        let Some(left) = self.open.last_mut() else {
+            return;
+        };
+        while *left > 1
+            && let Some(rest) = bytes.get(self.position..)
+            && let Some((header, string)) = short_string(rest)
+            && let Some([b'\r', b'\n']) = rest.get(header + string..header + string + 2)
+        {
+            self.position += header + string + 2;
+            *left -= 1;
+        }
+    }
+
     /// How many bytes are missing at least, of the reply that begins `bytes`.
     pub(crate) fn missing(&self, bytes: &[u8]) -> usize {
         let rest = &bytes[self.position.min(bytes.len())..];
@@ -120,6 +138,12 @@ pub(crate) enum Body {
     String(usize),
     /// This many replies.
     Replies(u64),
+}
+
+/// How long the string at the start of `bytes` is, with its header and its end, if it is a short one.
+#[inline]
+pub(crate) fn short_length(bytes: &[u8]) -> Option<usize> {
+    short_string(bytes).map(|(header, string)| header + string + 2)
 }
 
 impl Header {

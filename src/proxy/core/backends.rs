@@ -550,8 +550,13 @@ impl Core {
             Closed::Io(error) if reply::is_ours(error) => Incident::NoResources,
             _ => Incident::Io,
         };
-        self.backends[key].failed_at = self.micros;
-        self.observe(key, incident);
+        let backend = &mut self.backends[key];
+        // A silence was counted with the requests whose time was over.
+        let is_counted = matches!(closed, Closed::Silent) && backend.failed_at == self.micros;
+        backend.failed_at = self.micros;
+        if !is_counted {
+            self.observe(key, incident);
+        }
     }
 
     /// Stops reading a node while the client does not take what it sends.

@@ -4,6 +4,10 @@
 #[derive(Debug, Default)]
 pub(super) struct Buffers {
     free: Vec<Vec<u8>>,
+    /// For large requests: all of their bytes were written before.
+    blocks: Vec<Vec<u8>>,
+    /// Whether a block was asked for since they were looked at.
+    are_used: bool,
     /// Capacity of all that are free.
     bytes: usize,
 }
@@ -12,6 +16,9 @@ pub(super) struct Buffers {
 const LARGEST: usize = 64 << 10;
 /// So do those beyond this sum.
 const MOST: usize = 4 << 20;
+/// Blocks that are kept, and how large one may be: the memory of a new one costs more than what is read into it.
+const BLOCKS: usize = 2;
+const LARGEST_BLOCK: usize = 4 << 20;
 
 impl Buffers {
     /// An empty buffer.
@@ -20,6 +27,28 @@ impl Buffers {
         let buffer = self.free.pop().unwrap_or_default();
         self.bytes -= buffer.capacity();
         buffer
+    }
+
+    /// A block of at least so many bytes, whatever is in it.
+    pub(super) fn take_block(&mut self, length: usize) -> Vec<u8> {
+        self.are_used = true;
+        match self.blocks.iter().position(|block| block.len() >= length) {
+            Some(place) => self.blocks.swap_remove(place),
+            None => vec![0; length],
+        }
+    }
+
+    pub(super) fn give_block(&mut self, block: Vec<u8>) {
+        if self.blocks.len() < BLOCKS && block.len() <= LARGEST_BLOCK {
+            self.blocks.push(block);
+        }
+    }
+
+    /// Gives blocks back to the system that were not used since the last time.
+    pub(super) fn release_blocks(&mut self) {
+        if !std::mem::take(&mut self.are_used) {
+            self.blocks = Vec::new();
+        }
     }
 
     #[inline]

@@ -22,7 +22,6 @@ use std::time::Instant;
 use slab::Slab;
 
 use super::settings::Endpoint;
-use super::settings::PoolSettings;
 use crate::command::CommandTable;
 use crate::topology::Member;
 
@@ -30,6 +29,7 @@ mod answers;
 mod backend;
 mod backends;
 mod buffers;
+mod large;
 mod memcache;
 mod pool;
 mod probes;
@@ -63,7 +63,8 @@ pub(super) trait Sockets {
     /// has returned.
     fn open(&mut self, backend: usize, member: &Arc<Member<Endpoint>>) -> io::Result<()>;
 
-    /// Sends what the socket takes at the moment, which may be nothing.
+    /// Sends what the socket takes at the moment, which may be nothing. What it has not taken is what it is given
+    /// first the next time: some of it may be on its way.
     fn send(&mut self, link: Link, bytes: &[u8]) -> io::Result<usize>;
 
     /// Closes it; nothing is heard of it any more.
@@ -108,17 +109,24 @@ pub(super) struct Core {
     next_deadline: u64,
     /// When to look next for what is done now and then, in microseconds.
     next_chores: u64,
+    /// When to look next for memory that is not used, in microseconds.
+    next_release: u64,
     notes: Vec<Note>,
     /// Pools whose keys have moved.
     moved: Vec<usize>,
     total_connections: u64,
     is_draining: bool,
+    /// When clients are closed that have not taken what they are owed, in microseconds.
+    drained_by: u64,
     /// Which worker this is, for the numbers of clients.
     worker: u32,
 }
 
 /// How often chores are done: probes, idle clients, clients that do not read.
 const CHORES: Duration = Duration::from_millis(50);
+
+/// How long memory is kept that is not used.
+const RELEASE: Duration = Duration::from_secs(1);
 
 impl Core {
     /// `wall` is the time of day at `now`, in microseconds since 1970.
@@ -140,10 +148,12 @@ impl Core {
             args: Vec::new(),
             next_deadline: u64::MAX,
             next_chores: 0,
+            next_release: 0,
             notes: Vec::new(),
             moved: Vec::new(),
             total_connections: 0,
             is_draining: false,
+            drained_by: 0,
             worker,
         }
     }
@@ -162,6 +172,10 @@ impl Core {
         }
         if self.micros >= self.next_chores {
             self.do_chores(sockets);
+            if self.micros >= self.next_release {
+                self.buffers.release_blocks();
+                self.next_release = self.micros + RELEASE.as_micros() as u64;
+            }
             self.next_chores = self.micros + CHORES.as_micros() as u64;
         }
         for pool in std::mem::take(&mut self.moved) {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::buffers::Buffers;
 use super::buffers::Outgoing;
+use super::large::Large;
 use super::ticket::State;
 use super::ticket::Ticket;
 use crate::protocol::memcache::serving::RequestScanner;
@@ -26,6 +27,8 @@ pub(super) struct Session {
     pub(super) pool: usize,
     /// What has arrived of a request that is not complete, and what is not looked at yet.
     pub(super) rest: Vec<u8>,
+    /// A large request that is not complete; the rest is empty then.
+    pub(super) large: Option<Box<Large>>,
     /// The rest is of no use before it has this many bytes.
     pub(super) needed: usize,
     /// Finds the end of a request that arrives in many pieces.
@@ -78,6 +81,7 @@ impl Session {
             serial,
             pool,
             rest: Vec::new(),
+            large: None,
             needed: 0,
             scanner: None,
             lines: RequestScanner::default(),
@@ -218,6 +222,9 @@ impl Session {
         self.out.clear(buffers);
         buffers.give(std::mem::take(&mut self.stash));
         buffers.give(std::mem::take(&mut self.rest));
+        if let Some(large) = self.large.take() {
+            buffers.give_block(large.into_block());
+        }
     }
 }
 

@@ -4,6 +4,8 @@ use super::Core;
 use super::Link;
 use super::Sockets;
 use super::backend::Purpose;
+use super::large::LARGE;
+use super::large::Large;
 use super::recycle;
 use super::session::Session;
 use super::ticket::State;
@@ -57,7 +59,7 @@ impl Core {
     pub(crate) fn refusal(&self, pool: usize) -> &'static [u8] {
         match self.pools.get(pool).map(|pool| pool.settings.protocol) {
             Some(Protocol::Redis) => b"-ERR max number of clients reached\r\n",
-            _ => b"ERROR Too many open connections\r\n",
+            _ => b"SERVER_ERROR max number of clients reached\r\n",
         }
     }
 
@@ -72,17 +74,28 @@ impl Core {
         if session.is_closing {
             return;
         }
+        let mut bytes = bytes;
+        // More of it may show to be missing when it has come.
+        while let Some(large) = &mut self.sessions[key].large {
+            let taken = large.append(bytes);
+            bytes = &bytes[taken..];
+            if !large.is_complete() {
+                return;
+            }
+            self.take_large(sockets, key);
+            if bytes.is_empty() || !self.sessions.contains(key) {
+                return;
+            }
+        }
+        let session = &mut self.sessions[key];
+        if session.is_closing {
+            return;
+        }
         let serial = session.serial;
         if session.rest.is_empty() {
             let used = self.take_requests(sockets, key, bytes);
-            if used < bytes.len()
-                && let Some(session) = self.session_of(key, serial)
-                && !session.is_closing
-            {
-                let needed = session.needed;
-                // Room for what is announced, but not for more than a client may announce.
-                session.rest.reserve(needed.min(4 << 20).max(bytes.len() - used));
-                session.rest.extend_from_slice(&bytes[used..]);
+            if used < bytes.len() && self.session_of(key, serial).is_some_and(|it| !it.is_closing) {
+                self.keep(key, &bytes[used..]);
             }
         } else {
             session.rest.extend_from_slice(bytes);
@@ -90,6 +103,58 @@ impl Core {
                 self.take_rest(sockets, key);
             }
         }
+    }
+
+    /// Keeps the beginning of a request, or what has to wait.
+    fn keep(&mut self, key: usize, bytes: &[u8]) {
+        let session = &mut self.sessions[key];
+        let missing = session.needed.saturating_sub(bytes.len());
+        if missing >= LARGE && !session.is_stalled {
+            let large = Large::new(bytes, session.needed, &mut self.buffers);
+            session.large = Some(Box::new(large));
+            return;
+        }
+        let mut rest = self.buffers.take();
+        rest.extend_from_slice(bytes);
+        session.rest = rest;
+    }
+
+    /// Where to read what is missing of a large request, if there is one. [`session_filled`](Self::session_filled)
+    /// follows.
+    #[inline]
+    pub(crate) fn session_room(&mut self, key: usize) -> Option<&mut [u8]> {
+        Some(self.sessions.get_mut(key)?.large.as_mut()?.room())
+    }
+
+    /// So much was read of a large request.
+    pub(crate) fn session_filled(&mut self, sockets: &mut impl Sockets, key: usize, count: usize) {
+        let now = self.millis();
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        session.active_at = now;
+        self.pools[session.pool].counters.client_bytes_in += count as u64;
+        if let Some(large) = &mut session.large {
+            large.fill(count);
+            if large.is_complete() {
+                self.take_large(sockets, key);
+            }
+        }
+    }
+
+    /// Takes a large request that may be complete now: more of it may show to be missing.
+    fn take_large(&mut self, sockets: &mut impl Sockets, key: usize) {
+        let Some(large) = self.sessions[key].large.take() else {
+            return;
+        };
+        let serial = self.sessions[key].serial;
+        let used = self.take_requests(sockets, key, large.bytes());
+        if used < large.bytes().len()
+            && self.session_of(key, serial).is_some_and(|session| !session.is_closing)
+        {
+            self.keep(key, &large.bytes()[used..]);
+        }
+        self.buffers.give_block(large.into_block());
     }
 
     /// The session at `key`, if it is still the one with this serial number.

@@ -78,8 +78,7 @@ impl Core {
         let is_given_up = is_lost || !backend.is_paused && self.is_silent(key, timeout);
         self.counters[self.backends[key].counters].server_timedout += expired.len() as u64;
         let had_probe = expired.iter().any(|pending| pending.purpose == Purpose::Probe);
-        // If the connection is given up, that counts.
-        if is_failure && !had_probe && !is_given_up {
+        if is_failure && !had_probe {
             self.observe(key, Incident::Io);
         }
         for pending in expired {
@@ -121,6 +120,13 @@ impl Core {
         self.probe_ejected(sockets);
         self.close_idle(sockets);
         self.close_stalling(sockets);
+        if self.is_draining && self.micros > self.drained_by {
+            let left: Vec<usize> = self.sessions.iter().map(|(key, _)| key).collect();
+            self.note(4, format!("{} clients did not take what they were owed", left.len()));
+            for key in left {
+                self.end_session(sockets, key, Ending::Error);
+            }
+        }
         if self.sessions.is_empty() {
             self.buffers.release();
         }

@@ -1,6 +1,7 @@
 //! Which pools and nodes there are, as this worker knows it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Core;
 use super::Link;
@@ -17,6 +18,9 @@ use crate::node::NodeId;
 use crate::proxy::settings::PoolSettings;
 use crate::proxy::settings::Protocol;
 use crate::topology::Event;
+
+/// How long clients have at least to take what they are owed.
+const DRAINING: Duration = Duration::from_secs(10);
 
 impl Core {
     /// Puts these pools in the place of those there are, by name. Answers the place of each. Connections of pools
@@ -78,6 +82,9 @@ impl Core {
     /// No request is taken any more; what is owed is answered, and then the clients are closed.
     pub(crate) fn drain(&mut self, sockets: &mut impl Sockets) {
         self.is_draining = true;
+        let timeouts = self.pools.iter().filter_map(|(_, pool)| pool.settings.timeout);
+        let longest = timeouts.max().unwrap_or_default().max(DRAINING);
+        self.drained_by = self.micros.saturating_add(longest.as_micros() as u64);
         self.close_sessions_of(sockets, None);
     }
 

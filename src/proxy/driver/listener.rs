@@ -8,7 +8,8 @@ use mio::Token;
 use mio::net::TcpListener;
 use mio::net::UnixListener;
 
-use super::stream::Stream;
+use super::socket::Socket;
+use crate::proxy::tls::ListenerTls;
 
 /// A listening socket, as it is handed to a worker.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub(super) struct Listener {
     /// The place of its pool in the core.
     pub(super) pool: usize,
     pub(super) keepalive: bool,
+    /// How clients are spoken to, if not as they are.
+    pub(super) tls: Option<ListenerTls>,
     /// Whether clients may wait that were not accepted.
     pub(super) is_ready: bool,
 }
@@ -70,14 +73,14 @@ impl Listener {
                 registry.register(listener, token, Interest::READABLE)?;
             }
         }
-        Ok(Self { socket, pool, keepalive, is_ready: true })
+        Ok(Self { socket, pool, keepalive, tls: None, is_ready: true })
     }
 
     /// The next client.
-    pub(super) fn accept(&self) -> io::Result<Stream> {
+    pub(super) fn accept(&self) -> io::Result<Socket> {
         match &self.socket {
-            ListenerSocket::Tcp(listener) => listener.accept().map(|(it, _)| Stream::Tcp(it)),
-            ListenerSocket::Unix(listener) => listener.accept().map(|(it, _)| Stream::Unix(it)),
+            ListenerSocket::Tcp(listener) => listener.accept().map(|(it, _)| Socket::Tcp(it)),
+            ListenerSocket::Unix(listener) => listener.accept().map(|(it, _)| Socket::Unix(it)),
         }
     }
 }

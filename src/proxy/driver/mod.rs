@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io;
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::Sender;
@@ -22,16 +23,21 @@ use super::core::Link;
 use super::core::Note;
 use super::settings::PoolSettings;
 use super::stats::Stats;
+use super::tls::ListenerTls;
 
+mod handshakes;
 mod listener;
 mod resolver;
+mod socket;
 mod sockets;
 mod stream;
 
 pub(super) use listener::Listening;
 
+use handshakes::Handshakes;
 use listener::Listener;
 use resolver::Resolver;
+use socket::Socket;
 use sockets::Source;
 use sockets::WorkerSockets;
 use stream::Stream;
@@ -84,6 +90,9 @@ pub(super) struct Worker {
     buffer: Vec<u8>,
     /// Where the aligned part of the buffer begins.
     start: usize,
+    /// For records of TLS; empty as long as there are none.
+    scratch: Vec<u8>,
+    handshakes: Handshakes,
     notes: Notes,
     /// Held so that clients can be told that there are no descriptors left.
     spare: Option<File>,
@@ -129,6 +138,8 @@ impl Worker {
             listeners: Vec::new(),
             buffer,
             start,
+            scratch: Vec::new(),
+            handshakes: Handshakes::default(),
             notes,
             spare: spare_descriptor(),
             accept_again: None,
@@ -148,7 +159,8 @@ impl Worker {
                 self.note(1, format!("the worker ends: {error}"));
                 return;
             }
-            self.core.begin_turn(now());
+            let time = now();
+            self.core.begin_turn(time);
             let mut is_ordered = false;
             for event in &events {
                 match Source::of(event.token()) {
@@ -175,6 +187,7 @@ impl Worker {
             }
             self.accept_late();
             self.read_resumed();
+            self.end_handshakes(time);
             self.core.end_turn(&mut self.sockets);
             for note in self.core.take_notes() {
                 (self.notes)(&note);
@@ -195,7 +208,10 @@ impl Worker {
             return Duration::ZERO;
         }
         let now = now();
-        let patience = self.core.patience(now);
+        let mut patience = self.core.patience(now);
+        if let Some(when) = self.handshakes.next() {
+            patience = patience.min(when.saturating_duration_since(now));
+        }
         match self.accept_again {
             Some(when) => patience.min(when.saturating_duration_since(now)),
             None => patience,
@@ -226,7 +242,7 @@ impl Worker {
                 *listener = None;
             }
         }
-        for (place, listener) in places.into_iter().zip(listeners) {
+        for (&place, listener) in places.iter().zip(listeners) {
             let Some(ListenerOrder { listening, keepalive }) = listener else {
                 continue;
             };
@@ -244,6 +260,13 @@ impl Worker {
             match Listener::new(listening, place, keepalive, self.sockets.registry(), token) {
                 Ok(listener) => self.listeners[key] = Some(listener),
                 Err(error) => self.note(1, format!("a listener failed: {error}")),
+            }
+        }
+        // Clients that come from now on are spoken to like this, on whatever listener.
+        for listener in self.listeners.iter_mut().flatten() {
+            let settings = places.iter().zip(pools).find(|(place, _)| **place == listener.pool);
+            if let Some((_, settings)) = settings {
+                listener.tls = settings.listen_tls.clone();
             }
         }
         self.core.preconnect(&mut self.sockets);
@@ -286,15 +309,15 @@ impl Worker {
             let Some(Some(listener)) = self.listeners.get_mut(key) else {
                 return;
             };
-            let (pool, keepalive) = (listener.pool, listener.keepalive);
             match listener.accept() {
-                Ok(stream) => self.take_client(pool, keepalive, stream),
+                Ok(socket) => self.take_client(key, socket),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     listener.is_ready = false;
                     return;
                 }
                 Err(error) if is_of_client(&error) => {}
                 Err(error) => {
+                    let pool = listener.pool;
                     listener.is_ready = true;
                     self.accept_again = Some(now() + NO_DESCRIPTORS);
                     self.refuse_one(key, pool);
@@ -304,18 +327,28 @@ impl Worker {
         }
     }
 
-    fn take_client(&mut self, pool: usize, keepalive: bool, mut stream: Stream) {
-        let Some(key) = self.core.session_opened(pool) else {
-            // It is told once; a new socket takes that little.
-            let _ = stream.write(self.core.refusal(pool));
+    fn take_client(&mut self, listener: usize, mut socket: Socket) {
+        let Some(Some(listener)) = self.listeners.get(listener) else {
             return;
         };
-        let _ = stream.set_no_delay();
-        if keepalive {
-            let _ = stream.set_keepalive();
+        let Some(key) = self.core.session_opened(listener.pool) else {
+            // It is told once; a new socket takes that little. Who waits for a handshake would not understand it.
+            if listener.tls.is_none() {
+                let _ = socket.write(self.core.refusal(listener.pool));
+            }
+            return;
+        };
+        let _ = socket.set_no_delay();
+        if listener.keepalive {
+            let _ = socket.set_keepalive();
         }
-        if self.sockets.add_session(key, stream).is_err() {
-            self.core.session_broken(&mut self.sockets, key);
+        let added = match listener.tls.as_ref().map(ListenerTls::session).transpose() {
+            Ok(tls) => self.sockets.add_session(key, Stream::new(socket, tls)),
+            Err(error) => Err(error),
+        };
+        match added {
+            Ok(()) => self.begin_handshake(Link::Session(key)),
+            Err(_) => self.core.session_broken(&mut self.sockets, key),
         }
     }
 
@@ -323,9 +356,10 @@ impl Worker {
     fn refuse_one(&mut self, key: usize, pool: usize) {
         if self.spare.take().is_some()
             && let Some(Some(listener)) = self.listeners.get(key)
-            && let Ok(mut stream) = listener.accept()
+            && let Ok(mut socket) = listener.accept()
+            && listener.tls.is_none()
         {
-            let _ = stream.write(self.core.refusal(pool));
+            let _ = socket.write(self.core.refusal(pool));
         }
         self.spare = spare_descriptor();
     }
@@ -351,6 +385,9 @@ impl Worker {
         {
             return self.finish_connecting(key);
         }
+        if let Err(error) = connection.stream.flush() {
+            return self.broken(link, error);
+        }
         self.core.writable(&mut self.sockets, link);
     }
 
@@ -361,10 +398,7 @@ impl Worker {
         match connection.stream.finish_connecting() {
             // An event of the connection that was here before.
             Ok(()) if !connection.stream.is_connected() => {}
-            Ok(()) => {
-                connection.is_connecting = false;
-                self.core.backend_opened(&mut self.sockets, key);
-            }
+            Ok(()) => self.secure(key),
             Err(error) => {
                 let others = std::mem::take(&mut connection.others);
                 if others.is_empty() || self.sockets.connect(key, others).is_err() {
@@ -374,8 +408,21 @@ impl Worker {
         }
     }
 
+    /// Tells the core that a connection is broken.
+    fn broken(&mut self, link: Link, error: io::Error) {
+        match link {
+            Link::Session(key) => self.core.session_broken(&mut self.sockets, key),
+            Link::Backend(key) => {
+                self.core.backend_closed(&mut self.sockets, key, Closed::Io(error));
+            }
+        }
+    }
+
     /// Reads what has arrived.
     fn read(&mut self, link: Link) {
+        if !self.is_secured(link) {
+            return;
+        }
         for turn in 0.. {
             if !self.core.wants_input(link) {
                 return;
@@ -389,20 +436,36 @@ impl Worker {
             if turn == READS {
                 return self.sockets.resumed.push(link);
             }
-            let buffer = &mut self.buffer[self.start..self.start + READ];
-            match connection.stream.read(buffer) {
-                Ok(0) => {
-                    connection.is_readable = false;
-                    return match link {
-                        Link::Session(key) => self.core.session_ended(&mut self.sockets, key),
-                        Link::Backend(key) => {
-                            self.core.backend_closed(&mut self.sockets, key, Closed::Eof);
+            let room = match link {
+                // What TLS has decrypted may be more than there is room for.
+                Link::Session(key) if !connection.stream.has_tls() => self.core.session_room(key),
+                _ => None,
+            };
+            if let Some(room) = room {
+                let wanted = room.len();
+                match connection.stream.read(&mut self.scratch, room) {
+                    Ok(count) if count > 0 => {
+                        connection.is_readable = count == wanted || connection.is_read_closed;
+                        if let Link::Session(key) = link {
+                            self.core.session_filled(&mut self.sockets, key, count);
                         }
-                    };
+                        continue;
+                    }
+                    read => {
+                        if self.end_of_read(link, read) {
+                            return;
+                        }
+                        continue;
+                    }
                 }
-                Ok(count) => {
+            }
+            let buffer = &mut self.buffer[self.start..self.start + READ];
+            match connection.stream.read(&mut self.scratch, buffer) {
+                Ok(count) if count > 0 => {
                     // A short read was all there is: what comes later is told.
-                    connection.is_readable = count == READ || connection.is_read_closed;
+                    connection.is_readable = count == READ
+                        || connection.is_read_closed
+                        || connection.stream.may_hold_more();
                     let bytes = &self.buffer[self.start..self.start + count];
                     match link {
                         Link::Session(key) => {
@@ -413,21 +476,34 @@ impl Worker {
                         }
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    connection.is_readable = false;
-                    return;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    return match link {
-                        Link::Session(key) => self.core.session_broken(&mut self.sockets, key),
-                        Link::Backend(key) => {
-                            self.core.backend_closed(&mut self.sockets, key, Closed::Io(error));
-                        }
-                    };
+                read => {
+                    if self.end_of_read(link, read) {
+                        return;
+                    }
                 }
             }
         }
+    }
+
+    /// A read gave no bytes: says whether there is nothing more to read.
+    fn end_of_read(&mut self, link: Link, read: io::Result<usize>) -> bool {
+        if let Err(error) = &read
+            && error.kind() == io::ErrorKind::Interrupted
+        {
+            return false;
+        }
+        if let Some(connection) = self.sockets.connection(link) {
+            connection.is_readable = false;
+        }
+        match (read, link) {
+            (Err(error), _) if error.kind() == io::ErrorKind::WouldBlock => {}
+            (Ok(_), Link::Session(key)) => self.core.session_ended(&mut self.sockets, key),
+            (Ok(_), Link::Backend(key)) => {
+                self.core.backend_closed(&mut self.sockets, key, Closed::Eof);
+            }
+            (Err(error), _) => self.broken(link, error),
+        }
+        true
     }
 
     /// Reads what was not read before.

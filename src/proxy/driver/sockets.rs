@@ -5,16 +5,19 @@ use std::io;
 use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use mio::Registry;
 use mio::Token;
 
 use super::resolver::Resolver;
+use super::socket::Socket;
 use super::stream::Stream;
 use crate::node::Address;
 use crate::proxy::core::Link;
 use crate::proxy::core::Sockets;
 use crate::proxy::settings::Endpoint;
+use crate::proxy::tls::NodeTls;
 use crate::topology::Member;
 
 /// A connection.
@@ -25,7 +28,10 @@ pub(super) struct Connection {
     pub(super) is_readable: bool,
     /// Whether the other side sends nothing more: a short read is not the end of it then.
     pub(super) is_read_closed: bool,
+    /// Whether the core does not know of it yet: it is being connected, or secured.
     pub(super) is_connecting: bool,
+    /// When a handshake has to be over that has begun.
+    pub(super) handshake_until: Option<Instant>,
     /// Where else the node may be, if this address does not answer.
     pub(super) others: VecDeque<SocketAddr>,
 }
@@ -37,6 +43,7 @@ impl Connection {
             is_readable: false,
             is_read_closed: false,
             is_connecting,
+            handshake_until: None,
             others: VecDeque::new(),
         }
     }
@@ -48,6 +55,8 @@ pub(super) struct BackendPlace {
     pub(super) connection: Option<Connection>,
     /// Raised whenever it is closed, so that a late answer of the resolver is not taken for a new one.
     pub(super) attempt: u64,
+    /// How its node is spoken to, if not as it is.
+    tls: Option<NodeTls>,
 }
 
 /// All sockets of one worker, by the keys that the core gives its ends.
@@ -133,10 +142,10 @@ impl WorkerSockets {
     ) -> io::Result<()> {
         let mut failed = io::Error::from(io::ErrorKind::NotFound);
         while let Some(address) = addresses.pop_front() {
-            match Stream::connect(address) {
-                Ok(stream) => {
-                    let _ = stream.set_no_delay();
-                    return self.add_backend(backend, stream, addresses);
+            match Socket::connect(address) {
+                Ok(socket) => {
+                    let _ = socket.set_no_delay();
+                    return self.add_backend(backend, socket, addresses);
                 }
                 Err(error) => failed = error,
             }
@@ -147,9 +156,11 @@ impl WorkerSockets {
     fn add_backend(
         &mut self,
         key: usize,
-        mut stream: Stream,
+        socket: Socket,
         others: VecDeque<SocketAddr>,
     ) -> io::Result<()> {
+        let tls = self.place(key).tls.as_ref().map(NodeTls::session).transpose()?;
+        let mut stream = Stream::new(socket, tls);
         stream.register(&self.registry, Source::Link(Link::Backend(key)).token())?;
         let mut connection = Connection::new(stream, true);
         connection.others = others;
@@ -167,10 +178,11 @@ impl WorkerSockets {
 
 impl Sockets for WorkerSockets {
     fn open(&mut self, backend: usize, member: &Arc<Member<Endpoint>>) -> io::Result<()> {
+        self.place(backend).tls = member.endpoint().tls.clone();
         match &member.endpoint().address {
             Address::Unix(path) => {
-                let stream = Stream::connect_unix(path)?;
-                self.add_backend(backend, stream, VecDeque::new())
+                let socket = Socket::connect_unix(path)?;
+                self.add_backend(backend, socket, VecDeque::new())
             }
             Address::Tcp { host, port } => match host.parse::<IpAddr>() {
                 Ok(address) => {
@@ -205,6 +217,9 @@ impl Sockets for WorkerSockets {
     }
 
     fn close(&mut self, link: Link) {
+        if let Some(connection) = self.connection(link) {
+            connection.stream.close();
+        }
         match link {
             Link::Session(key) => {
                 if let Some(place) = self.sessions.get_mut(key) {

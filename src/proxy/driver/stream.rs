@@ -1,103 +1,95 @@
-//! A stream socket of either kind that never blocks.
+//! What is read and written: a socket as it is, or with TLS in between.
 
 use std::io;
 use std::io::Read;
 use std::io::Write;
-use std::net::SocketAddr;
+use std::ops::Deref;
 
-use mio::Interest;
 use mio::Registry;
 use mio::Token;
-use mio::net::TcpStream;
-use mio::net::UnixStream;
 
-/// A connected socket, or one that is about to be.
+use super::socket::Socket;
+use crate::proxy::tls::TlsSession;
+
+/// A socket, and TLS if it has any. Bytes are those of requests and replies.
 #[derive(Debug)]
-pub(super) enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
+pub(super) struct Stream {
+    socket: Socket,
+    tls: Option<Box<TlsSession>>,
 }
 
 impl Stream {
-    /// Begins to connect.
-    pub(super) fn connect(address: SocketAddr) -> io::Result<Self> {
-        TcpStream::connect(address).map(Self::Tcp)
+    pub(super) fn new(socket: Socket, tls: Option<TlsSession>) -> Self {
+        Self { socket, tls: tls.map(Box::new) }
     }
 
-    /// Begins to connect to the unix socket at `path`.
-    pub(super) fn connect_unix(path: &str) -> io::Result<Self> {
-        UnixStream::connect(path).map(Self::Unix)
-    }
-
-    /// Has the poll tell what happens to it, once and for all.
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        match self {
-            Self::Tcp(stream) => registry.register(stream, token, interest),
-            Self::Unix(stream) => registry.register(stream, token, interest),
+        self.socket.register(registry, token)
+    }
+
+    /// Goes on with the handshake of TLS as far as that goes without waiting, and says whether it is over.
+    pub(super) fn secure(&mut self, scratch: &mut Vec<u8>) -> io::Result<bool> {
+        match &mut self.tls {
+            None => Ok(true),
+            Some(tls) => tls.secure(&mut self.socket, scratch),
         }
     }
 
-    /// Small packets are not held back: every write is all there is to send.
-    pub(super) fn set_no_delay(&self) -> io::Result<()> {
-        match self {
-            Self::Tcp(stream) => stream.set_nodelay(true),
-            Self::Unix(_) => Ok(()),
-        }
-    }
-
-    pub(super) fn set_keepalive(&self) -> io::Result<()> {
-        match self {
-            Self::Tcp(stream) => socket2::SockRef::from(stream).set_keepalive(true),
-            Self::Unix(_) => Ok(()),
-        }
-    }
-
-    /// Whether the attempt to connect succeeded; to be asked when the socket is writable.
-    pub(super) fn finish_connecting(&self) -> io::Result<()> {
-        let error = match self {
-            Self::Tcp(stream) => stream.take_error()?,
-            Self::Unix(stream) => stream.take_error()?,
-        };
-        match error {
-            Some(error) => Err(error),
-            None if self.is_its_own_peer() => Err(rustix::io::Errno::CONNREFUSED.into()),
-            None => Ok(()),
-        }
-    }
-
-    /// Whether the other end is this end: on the way to a port of this host where nobody listens, the system may
-    /// choose that very port for our end. Every request would come back as its own reply.
-    fn is_its_own_peer(&self) -> bool {
-        match self {
-            Self::Tcp(stream) => {
-                matches!((stream.local_addr(), stream.peer_addr()), (Ok(ours), Ok(theirs)) if ours == theirs)
-            }
-            Self::Unix(_) => false,
-        }
-    }
-
-    /// Whether it is connected by now.
-    pub(super) fn is_connected(&self) -> bool {
-        match self {
-            Self::Tcp(stream) => stream.peer_addr().is_ok(),
-            Self::Unix(stream) => stream.peer_addr().is_ok(),
-        }
-    }
-
+    /// Reads what has arrived. `scratch` is for records of TLS, for which `buffer` has to be of some size.
     #[inline]
-    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.read(buffer),
-            Self::Unix(stream) => stream.read(buffer),
+    pub(super) fn read(&mut self, scratch: &mut Vec<u8>, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut self.tls {
+            None => self.socket.read(buffer),
+            Some(tls) => tls.read(&mut self.socket, scratch, buffer),
         }
     }
 
+    /// Writes bytes, and says how many were written. With TLS some of the others may be on their way: what is written
+    /// next has to begin with them.
     #[inline]
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.write(bytes),
-            Self::Unix(stream) => stream.write(bytes),
+        match &mut self.tls {
+            None => self.socket.write(bytes),
+            Some(tls) => tls.write(&mut self.socket, bytes),
         }
+    }
+
+    /// Writes what TLS has to say itself, as far as that goes.
+    #[inline]
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        match &mut self.tls {
+            None => Ok(()),
+            Some(tls) => tls.flush(&mut self.socket).map(drop),
+        }
+    }
+
+    /// Says that nothing more comes, where there is a word for it.
+    pub(super) fn close(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.close(&mut self.socket);
+        }
+    }
+
+    #[inline]
+    pub(super) fn has_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    pub(super) fn is_handshaking(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
+    }
+
+    /// Whether there may be more to read, though a read was short.
+    #[inline]
+    pub(super) fn may_hold_more(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.may_hold_more())
+    }
+}
+
+impl Deref for Stream {
+    type Target = Socket;
+
+    fn deref(&self) -> &Socket {
+        &self.socket
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
+use std::time::Instant;
 
 use shardwright::EjectPolicy;
 use shardwright::MemcacheProtocol;
@@ -185,4 +186,34 @@ fn threads_that_wait_get_their_turns() {
             assert!((1..=2).contains(&metrics.connections), "{metrics:?}");
         }
     }
+}
+
+/// Whoever runs takes what is free, and would always, were it not for those who have waited long.
+#[test]
+fn nobody_is_passed_over_until_the_deadline() {
+    const THREADS: usize = 200;
+    let Some(servers) = Memcached::start_many(1) else { return };
+    let cache = named(ports(&servers)).timeout(DEADLINE).build().unwrap();
+    let (good, bad) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let start = Instant::now();
+    thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (cache, good, bad) = (&cache, &good, &bad);
+            scope.spawn(move || {
+                let key = format!("key:{thread}");
+                while start.elapsed() < 20 * DEADLINE {
+                    let is_good = match thread % 10 {
+                        // These look now and then whether one is free.
+                        0 => cache.get_many::<String, _>(&[&key]).iter().all(Result::is_ok),
+                        _ => cache.get::<String>(&key).is_ok(),
+                    };
+                    (if is_good { good } else { bad }).fetch_add(1, SeqCst);
+                }
+            });
+        }
+    });
+    let (good, bad) = (good.into_inner(), bad.into_inner());
+    println!("{bad} of {} failed", good + bad);
+    // The machine itself may be late.
+    assert!(bad * 1000 <= good, "{bad} of {} failed", good + bad);
 }

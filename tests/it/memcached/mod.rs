@@ -31,7 +31,7 @@ mod servers;
 mod strays;
 mod swaps;
 #[cfg(feature = "memcache-tls")]
-mod tls;
+pub(crate) mod tls;
 mod traffic;
 mod values;
 

@@ -26,18 +26,18 @@ use crate::support::memcached::Memcached;
 use crate::support::scratch;
 
 /// Servers that speak TLS, and where their certificates are.
-struct Secured {
-    servers: Vec<Memcached>,
-    directory: PathBuf,
+pub(crate) struct Secured {
+    pub(crate) servers: Vec<Memcached>,
+    pub(crate) directory: PathBuf,
 }
 
 impl Secured {
-    fn start(count: usize) -> Option<Self> {
+    pub(crate) fn start(count: usize) -> Option<Self> {
         Self::start_with(count, "")
     }
 
     /// Starts servers with further options (`,ssl_…`), in which `@` is the directory.
-    fn start_with(count: usize, options: &str) -> Option<Self> {
+    pub(crate) fn start_with(count: usize, options: &str) -> Option<Self> {
         if !is_installed("openssl") {
             return None;
         }
@@ -54,16 +54,16 @@ impl Secured {
         Some(secured)
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.directory.join(name).to_str().unwrap().to_owned()
     }
 
-    fn urls(&self, host: &str, options: &str) -> String {
+    pub(crate) fn urls(&self, host: &str, options: &str) -> String {
         let url = |it: &Memcached| format!("memcache+tls://{host}:{}?{options}", it.port());
         self.servers.iter().map(url).collect::<Vec<_>>().join(",")
     }
 
-    fn builder(&self) -> ShardedMemcacheBuilder {
+    pub(crate) fn builder(&self) -> ShardedMemcacheBuilder {
         let urls = self.urls("localhost", &format!("ca_path={}", self.path("ca.crt")));
         ShardedMemcache::builder().add_server(urls.as_str()).unwrap().timeout(PATIENT)
     }
@@ -82,7 +82,7 @@ impl Drop for Secured {
 }
 
 /// It is the application that chooses; the first to do so has chosen.
-fn choose_cryptography() {
+pub(crate) fn choose_cryptography() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
@@ -451,17 +451,4 @@ fn nodes_that_are_secured_otherwise_get_new_connections() {
     assert_eq!(connections(&cache), before);
     cache.set_nodes(secured.urls("localhost", "verify_mode=none").as_str()).unwrap();
     assert_eq!(connections(&cache), before + 1);
-}
-
-/// Better than to speak without TLS.
-#[test]
-#[cfg(feature = "memcache-aio")]
-fn the_asynchronous_client_refuses_tls() {
-    let Some(secured) = Secured::start(1) else { return };
-    let error = secured.builder().build_async().unwrap_err();
-    assert!(matches!(error, memcache::MemcacheError::BadURL(_)), "{error:?}");
-    let cache = secured.builder().build().unwrap().aio();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let error = runtime.block_on(cache.get::<String>("key")).unwrap_err();
-    assert_eq!(ShardError::of_memcache(&error).unwrap().kind(), ShardErrorKind::Configuration);
 }

@@ -156,7 +156,8 @@ fn all_who_need_a_connection_wait_for_the_same_one() {
 #[test]
 fn the_client_outlives_the_runtime_it_was_used_on() {
     let Some(servers) = Memcached::start_many(2) else { return };
-    let cache = builder(&servers).build_async().unwrap();
+    let policy = EjectPolicy::fail_fast().failure_limit(1).retry_timeout(PATIENT);
+    let cache = builder(&servers).eject(policy).build_async().unwrap();
     let keys = [0, 1].map(|server: usize| key_of(&cache, &servers[server].address()));
     for round in 0..5 {
         let runtime = runtime();
@@ -180,7 +181,9 @@ fn the_client_outlives_the_runtime_it_was_used_on() {
         drop(runtime);
         assert_eq!((connections(&cache), in_flight(&cache)), (vec![0, 0], 0));
     }
-    assert_eq!(cache.metrics().iter().map(|node| node.failures).sum::<u64>(), 0);
+    // A task that still runs while its runtime ends has requests that fail, and no node is to blame.
+    assert!(are_live(&cache), "{:?}", cache.metrics());
+    assert_eq!(cache.metrics().iter().map(|node| node.ejections).sum::<u64>(), 0);
 }
 
 #[test]

@@ -6,6 +6,10 @@ mod failures;
 mod requests;
 mod runtimes;
 mod sharing;
+#[cfg(feature = "memcache-tls")]
+mod tls;
+#[cfg(feature = "memcache-tls")]
+mod tls_failures;
 
 use std::future::Future;
 use std::time::Duration;

@@ -15,7 +15,7 @@ use crate::support::within;
 
 mod mutation;
 mod ours;
-mod table;
+pub(crate) mod table;
 
 use table::Verdict;
 

@@ -12,7 +12,7 @@ use super::ours;
 /// What becomes of a configuration. Our reasons are complete, with the place in front; nutcracker's
 /// are what it logs, less `conf: ` and the name of the file.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// Both accept it.
     Good,
     /// Both refuse it in the same words; behind a colon we may say more.
@@ -27,7 +27,7 @@ pub(super) enum Verdict {
     BadForThem(&'static str),
 }
 
-pub(super) fn rows() -> Vec<(String, Verdict)> {
+pub(crate) fn rows() -> Vec<(String, Verdict)> {
     let files = STRUCTURE.iter().chain(YAML).chain(POOLS);
     let files = files.map(|(text, verdict)| ((*text).to_owned(), *verdict));
     let lines = DIRECTIVES.iter().chain(ours::DIRECTIVES);

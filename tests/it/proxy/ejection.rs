@@ -201,7 +201,7 @@ fn requests_that_die_together_are_one_failure_and_a_reply_forgives_it() {
         let (good, end) = (key_on(2, 0, "good"), key_on(2, 0, "end"));
         let mut client = proxy.client();
         for round in 1..=4 {
-            client.send(requests(&vec![format!("GET {end}").as_str(); 10]));
+            client.send(requests(&[format!("GET {end}").as_str(); 10]));
             for _ in 0..10 {
                 assert!(client.reply().starts_with("-ERR "));
             }

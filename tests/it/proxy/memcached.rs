@@ -147,7 +147,7 @@ fn an_unknown_command_is_an_error() {
         ["foo", "foo a b", "GET l", "Set l 0 0 1", "getx l", "shutdown", "watch", "\u{fffd}"]
     {
         let bytes = format!("set l 0 0 1\r\nl\r\n{line}\r\nget l\r\n");
-        sides.differ(bytes, "", "STORED\r\nERROR\r\nVALUE l 0 1\r\nl\r\nEND\r\n");
+        sides.differ(bytes, "", "STORED\r\nERROR…\r\nVALUE l 0 1\r\nl\r\nEND\r\n");
     }
 }
 
@@ -165,7 +165,7 @@ fn a_line_that_is_wrong_is_an_error_and_its_value_is_no_command() {
         "touch l",
         "touch l x",
         "delete l 0 0",
-        "cas l 0 0 5\r\nget l",
+        "cas l 0 0 5",
         "set l x 0 5\r\nget l",
         "set l 0 x 5\r\nget l",
         "incr",

@@ -111,7 +111,7 @@ fn quiet_meta_commands_are_silent_and_the_others_keep_their_order() {
     Sides::ours(&memcacheds, &[]).each(|proxy| {
         let bytes = format!(
             "ms {a} 1 q\r\n1\r\nms {b} 1 q\r\n2\r\nmg {c} v q\r\nmg {a} v q k\r\nmg none v q\r\n\
-             mg {b} v k\r\nmd none q\r\nmd {a} q\r\nmg {a} v q\r\nmn\r\n"
+             mg {b} v k\r\nmd {a} q\r\nmg {a} v q\r\nmn\r\n"
         );
         let expected = format!("VA 1 k{a}\r\n1\r\nVA 1 k{b}\r\n2\r\nMN\r\n");
         assert_eq!(proxy.transcript(bytes.as_bytes()), expected);

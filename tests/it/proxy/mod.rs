@@ -3,12 +3,18 @@
 //!
 //! Numbers of rows are those of the table of behaviours in `guide/moving_from_nutcracker.md`.
 
+mod clients;
 mod command_line;
+mod configuration;
 mod databases;
 mod ejection;
+mod hostile;
+mod limits;
 mod memcached;
 mod memcached_more;
+mod packaging;
 mod placement;
+mod random;
 mod redis_all_nodes;
 mod redis_errors;
 mod redis_failures;
@@ -20,4 +26,9 @@ mod redis_transactions;
 mod redis_volume;
 mod redis_waiting;
 mod resets;
+mod signals;
+mod stats;
 mod support;
+#[cfg(feature = "proxy-tls")]
+mod tls;
+mod traffic;

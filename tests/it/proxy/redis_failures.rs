@@ -9,6 +9,7 @@ use super::support::assert_fits;
 use super::support::before_fakes;
 use super::support::key_on;
 use super::support::pool;
+use crate::support::eventually;
 use crate::support::fake_node::FakeNode;
 use crate::support::fake_node::Request;
 use crate::support::fake_node::Step;
@@ -46,7 +47,7 @@ fn a_dead_node_is_connection_refused_and_the_others_go_on() {
         }
         redis.restart(0);
         // It may wait a little before it tries again.
-        crate::support::eventually("it is back", || client.ask(&format!("SET {a} w")) == OK);
+        eventually("it is back", || client.ask(&format!("SET {a} w")) == OK);
         assert_eq!(client.ask(&format!("GET {a}")), bulk("w"));
     });
 }
@@ -130,7 +131,7 @@ fn what_is_not_answered_in_time_has_timed_out() {
         assert_eq!(client.ask("PING"), PONG);
         redis.resume(0);
         let get = format!("GET {a}");
-        crate::support::eventually("it answers again", || !client.ask(&get).starts_with('-'));
+        eventually("it answers again", || !client.ask(&get).starts_with('-'));
     });
 }
 
@@ -168,7 +169,7 @@ fn a_slow_request_fails_alone() {
     before_fakes(&["redis: true", "timeout: 500"], make, |proxy, nodes| {
         let (mut one, mut other) = (proxy.client(), proxy.client());
         one.send(request("GET slow"));
-        crate::support::eventually("the node has it", || nodes[0].lines().len() == 1);
+        eventually("the node has it", || nodes[0].lines().len() == 1);
         pause(Duration::from_millis(300));
         other.send(request("GET quick"));
         one.send(request("GET next"));
@@ -190,9 +191,11 @@ fn a_slow_request_fails_alone() {
 #[test]
 fn a_node_that_hangs_up_is_told_as_such() {
     let make = || {
-        let script = |request: &Request| match request.key().as_str() {
+        let half = Step::Send(b"$5\r\nab".to_vec());
+        let script = move |request: &Request| match request.key().as_str() {
             "close" => vec![Step::Close],
-            "half" => vec![Step::Send(b"$5\r\nab".to_vec()), Step::Close],
+            "half" => vec![half.clone(), Step::Wait(Duration::from_millis(50)), Step::Close],
+            "both" => vec![half.clone(), Step::Close],
             key => reply(bulk(key)),
         };
         vec![FakeNode::start(script)]
@@ -203,11 +206,13 @@ fn a_node_that_hangs_up_is_told_as_such() {
             false => "-ERR unknown\r\n",
         };
         let mut client = proxy.client();
-        for key in ["close", "half"] {
-            assert_eq!(client.ask("GET good"), bulk("good"));
+        // nutcracker may overlook the end when it comes together with bytes, and wait for ever.
+        let both = if proxy.is_ours() { 20 } else { 0 };
+        for key in ["close", "half"].into_iter().chain(vec!["both"; both]) {
+            eventually("it is asked again", || client.ask("GET a") == bulk("a"));
             assert_eq!(client.ask(&format!("GET {key}")), error);
         }
-        crate::support::eventually("it is asked again", || client.ask("GET a") == bulk("a"));
+        eventually("it is asked again", || client.ask("GET a") == bulk("a"));
         // All that was sent to it is answered.
         client.send(requests(&["GET close", "PING", "GET b", "PING"]));
         let replies = [(); 4].map(|()| client.reply());
@@ -317,7 +322,7 @@ fn what_is_no_reply_is_an_invalid_argument() {
             assert_eq!(client.ask("GET good"), bulk("good"));
             assert_eq!(client.ask("GET bad"), "-ERR Invalid argument\r\n", "{text:?}");
             let is_back = || client.ask("GET good") == bulk("good");
-            crate::support::eventually("it is asked again", is_back);
+            eventually("it is asked again", is_back);
         });
     }
 }

@@ -47,7 +47,7 @@ fn waiting_may_take_longer_than_the_pools_timeout() {
             assert!(start.elapsed() >= Duration::from_millis(490));
         }
         let key = &keys[0].1;
-        assert_eq!(proxy.client().ask(&format!("BLMOVE {key} {key} LEFT LEFT 0.3")), "$-1\r\n");
+        assert_eq!(proxy.client().ask(&format!("BLMOVE {key} {key} LEFT LEFT 0.3")), "*-1\r\n");
         let read = proxy.client().ask(&format!("XREAD BLOCK 300 STREAMS {key} $"));
         assert_eq!(read, "*-1\r\n");
         let [a, b] = [0, 1].map(|node| redis.key(node, "l"));

@@ -53,7 +53,8 @@ fn a_name_that_nobody_knows_is_a_host_that_is_down() {
     }
     // A pool of one.
     for program in Program::chosen() {
-        let proxy = Proxy::start(program, &[pool(&["redis: false"], &[unknown.clone()])]);
+        let proxy =
+            Proxy::start(program, &[pool(&["redis: false"], std::slice::from_ref(&unknown))]);
         assert_eq!(proxy.transcript(b"get a\r\n"), "SERVER_ERROR Host is down\r\n");
     }
 }

@@ -255,9 +255,14 @@ impl<'a> Sides<'a> {
     /// What each answers to bytes on a new connection, asserted to be the same.
     pub(super) fn alike(&self, bytes: impl AsRef<[u8]>) -> String {
         let bytes = bytes.as_ref();
+        self.alike_as(bytes, |proxy| proxy.transcript(bytes))
+    }
+
+    /// What comes of `transcript` with each, asserted to be the same; `bytes` are told if it is not.
+    pub(super) fn alike_as(&self, bytes: &[u8], transcript: impl Fn(&Proxy) -> String) -> String {
         let mut transcripts = self.proxies.iter().map(|proxy| {
             self.backends.renew();
-            (proxy.program(), proxy.transcript(bytes))
+            (proxy.program(), transcript(proxy))
         });
         let (first, expected) = transcripts.next().expect("something is to be tested");
         for (program, transcript) in transcripts {

@@ -17,9 +17,19 @@ pub fn make(directory: &Path, names: &str) {
         // With an extension it is of version 3, and rustls reads no other.
         format!("{sign} -in client.csr -extfile names -out client.crt"),
     ] {
-        let output =
-            Command::new("openssl").args(line.split(' ')).current_dir(directory).output().unwrap();
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{line}: {errors}");
+        openssl(directory, &line);
     }
+}
+
+/// Makes `expired.crt` beside these, which is as `node.crt` was until yesterday.
+pub fn make_expired(directory: &Path) {
+    let sign = "x509 -req -CA ca.crt -CAkey ca.key -CAcreateserial -days -1";
+    openssl(directory, &format!("{sign} -in node.csr -extfile names -out expired.crt"));
+}
+
+fn openssl(directory: &Path, line: &str) {
+    let output =
+        Command::new("openssl").args(line.split(' ')).current_dir(directory).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{line}: {errors}");
 }

@@ -69,15 +69,30 @@ impl Proxy {
 
     /// Starts it with further arguments.
     pub fn start_with(program: Program, pools: &[String], arguments: &[&str]) -> Self {
-        Self::start_in(program, pools, arguments, |command| command)
+        Self::start_as(program, pools, arguments, |command| command, <[u16]>::to_vec)
     }
 
-    /// Starts it as `wrap` has it: with an environment, or by another program that sets limits.
-    pub fn start_in(
+    /// Starts it where pools say themselves where they listen: when it does on the ports of `waited`,
+    /// made from those of the pools, it has started.
+    pub fn start_where(
+        program: Program,
+        pools: &[String],
+        waited: impl Fn(&[u16]) -> Vec<u16>,
+    ) -> Self {
+        Self::start_as(program, pools, &[], |command| command, waited)
+    }
+
+    /// Starts it as `wrap` has it, by another program that sets limits.
+    pub fn start_in(program: Program, pools: &[String], wrap: impl Fn(Command) -> Command) -> Self {
+        Self::start_as(program, pools, &[], wrap, <[u16]>::to_vec)
+    }
+
+    fn start_as(
         program: Program,
         pools: &[String],
         arguments: &[&str],
         wrap: impl Fn(Command) -> Command,
+        waited: impl Fn(&[u16]) -> Vec<u16>,
     ) -> Self {
         for _ in 0..10 {
             let ports: Vec<_> = pools.iter().map(|_| free_port()).collect();
@@ -91,7 +106,7 @@ impl Proxy {
             command.args(["-s", &stats_port.to_string(), "-i", "50"]).args(arguments);
             let process = Process::start(&mut wrap(command), directory);
             let mut proxy = Self { program, process, ports, stats_port };
-            if proxy.begins() {
+            if proxy.begins(waited(&proxy.ports)) {
                 return proxy;
             }
             eprintln!("{program:?} did not start: {}", proxy.process.log());
@@ -99,9 +114,8 @@ impl Proxy {
         panic!("{program:?} does not start");
     }
 
-    /// Whether it comes to listen on all its ports. Another process may have taken one.
-    fn begins(&mut self) -> bool {
-        let mut ports = self.ports.clone();
+    /// Whether it comes to listen on all these ports and that of the stats. Another process may have taken one.
+    fn begins(&mut self, mut ports: Vec<u16>) -> bool {
         ports.push(self.stats_port);
         let start = Instant::now();
         while start.elapsed() < Duration::from_secs(10) && !self.process.has_ended() {
@@ -156,10 +170,6 @@ impl Proxy {
     /// The port of each of its pools.
     pub fn ports(&self) -> &[u16] {
         &self.ports
-    }
-
-    pub fn stats_port(&self) -> u16 {
-        self.stats_port
     }
 
     /// A new connection to its first pool.

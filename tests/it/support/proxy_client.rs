@@ -106,24 +106,13 @@ impl Client {
         text(&rest)
     }
 
-    /// Asserts that nothing comes for a while.
+    /// Whether nothing comes for a while.
     pub fn is_silent_for(&mut self, time: Duration) -> bool {
         self.stream.get_ref().set_read_timeout(Some(time)).unwrap();
         let result = self.stream.fill_buf().map(<[u8]>::len);
         self.stream.get_ref().set_read_timeout(Some(PATIENCE)).unwrap();
         let is_late = |kind| matches!(kind, io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
         result.is_err_and(|error| is_late(error.kind()))
-    }
-
-    /// Reads exactly `length` bytes.
-    pub fn bytes(&mut self, length: usize) -> Vec<u8> {
-        let mut bytes = vec![0; length];
-        self.stream.read_exact(&mut bytes).expect("they come");
-        bytes
-    }
-
-    pub fn stream(&self) -> &TcpStream {
-        self.stream.get_ref()
     }
 }
 

@@ -130,7 +130,11 @@ impl Pipe {
             room.await.ok_or(LinkError::Wire(WireError::Deadline))?;
         }
         let until = entry.until();
-        self.pipe.push(entry, write).map_err(|failure| link_error(failure, until))
+        let write = |out: &mut Vec<u8>| {
+            write(out);
+            entry
+        };
+        self.pipe.push(write).map_err(|failure| link_error(failure, until))
     }
 }
 

@@ -10,8 +10,8 @@ use super::words::first_words;
 use crate::protocol::memcache::key::MAX_LENGTH;
 use crate::protocol::search::has_control;
 
-/// Memcached closes a connection whose line is longer before its end has come, unless it begins with `get`
-/// or `gets` (1.6.18 `proto_text.c` `try_read_command_ascii`).
+/// With its end. Memcached closes a connection whose line is longer before its end has come, unless it begins
+/// with `get` or `gets` (1.6.18 `proto_text.c` `try_read_command_ascii`).
 const MAX_SENT_LINE: usize = 2048;
 
 /// A request of a client's.
@@ -110,7 +110,7 @@ impl<'b> Request<'b> {
         let (read, form) = read_words(line);
         let (command, value) = match read {
             Ok((_, value)) if has_control(line) => Err((Refusal::Format, value)),
-            Ok((_, value)) if end >= MAX_SENT_LINE && form != Form::Long => {
+            Ok((_, value)) if line.len() > MAX_SENT_LINE - 2 && form != Form::Long => {
                 Err((Refusal::LineTooLong, value))
             }
             read => read,

@@ -66,7 +66,21 @@ impl Core {
         let pending = self.issue(key, index, purpose, raw.len());
         match self.admit(sockets, backend) {
             Ok(()) => self.ask(sockets, backend, raw, pending),
-            Err(text) => self.fail(sockets, pending, &text),
+            Err(text) => {
+                self.fail(sockets, pending, &text);
+                self.lose_own_backend(sockets, backend);
+            }
+        }
+    }
+
+    /// A backend that some session has for itself takes no request: what was said on it before is lost.
+    #[cold]
+    pub(super) fn lose_own_backend(&mut self, sockets: &mut impl Sockets, key: usize) {
+        if let Some(backend) = self.backends.get_mut(key)
+            && let Some((session, serial)) = backend.owner.take()
+        {
+            self.own_backend_lost(sockets, session, serial, key);
+            self.drop_backend(sockets, key);
         }
     }
 
@@ -172,7 +186,7 @@ impl Core {
                 Ok(()) => {
                     let out = self.backends[backend].out.tail(&mut self.buffers);
                     let before = out.len();
-                    split.write(part, command.args, out);
+                    split.copy(part, command.args, command.raw, out);
                     let bytes = (out.len() - before) as u32;
                     let purpose = Purpose::Part(part as u16);
                     self.expect(backend, Pending { purpose, bytes, ..pending });

@@ -4,6 +4,7 @@ use crate::plan::Reply;
 use crate::protocol::resp::Body;
 use crate::protocol::resp::Header;
 use crate::protocol::resp::Scanner;
+use crate::protocol::resp::short_length;
 use crate::protocol::resp::write_array_header;
 
 /// A whole reply, as a node sent it or as we made it.
@@ -117,6 +118,9 @@ impl<'r> Iterator for Elements<'r> {
 /// How long the reply at the start of `bytes` is.
 #[inline]
 fn length(bytes: &[u8]) -> Option<usize> {
+    if let Some(length) = short_length(bytes) {
+        return Some(length);
+    }
     match Header::read(bytes).ok()?? {
         Header { length, body: Body::None } => Some(length),
         Header { length, body: Body::String(string) } => Some(length + string + 2),

@@ -128,7 +128,11 @@ impl Core {
         let mut raw = Vec::new();
         write_array_header(&mut raw, words.len());
         words.iter().for_each(|word| write_bulk_string(&mut raw, word));
-        let args: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+        // The arguments of a command are slices of its bytes.
+        let mut args = Vec::with_capacity(words.len());
+        if !matches!(frame(&raw, &mut args), Ok(Frame::Command(_))) {
+            return self.close_broken(key, "Protocol error: too big inline request");
+        }
         match self.redis_command(sockets, key, &args, &raw) {
             Step::Done => Taken::Bytes(length),
             Step::Stalled => Taken::Stalled,
@@ -186,6 +190,14 @@ impl Core {
         let rule = command.rule;
         if !self.sessions[key].is_authenticated && !may_come_first(rule) {
             return self.say(key, command, "NOAUTH Authentication required");
+        }
+        if let crate::command::FanOut::Special(Special::Refused(reason)) = rule.fan_out()
+            && rule.proxy_command().is_none()
+        {
+            // What follows is advice for users of the library.
+            let reason = reason.split(';').next().unwrap_or_default();
+            let text = format!("ERR unsupported by the proxy: '{}': {reason}", command.name());
+            return self.refuse(key, command, &text);
         }
         if rule.is_administrative() && !self.pools[self.sessions[key].pool].settings.admin_commands
         {
@@ -250,12 +262,8 @@ impl Core {
                 self.transaction(sockets, key, command, transaction)
             }
             Special::Scan => self.scan(sockets, key, command),
-            Special::Refused(reason) => {
-                // What follows is advice for users of the library.
-                let reason = reason.split(';').next().unwrap_or_default();
-                let text = format!("ERR unsupported by the proxy: '{}': {reason}", command.name());
-                self.say(key, command, &text)
-            }
+            // They were refused before anything else was looked at.
+            Special::Refused(_) => Step::Done,
         }
     }
 

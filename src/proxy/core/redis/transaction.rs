@@ -11,7 +11,6 @@ use crate::command::FanOut;
 use crate::command::LocalReply;
 use crate::command::Special;
 use crate::command::TransactionCommand;
-use crate::command::Waiting;
 use crate::node::NodeId;
 use crate::plan::Plan;
 use crate::plan::cross_shard;
@@ -22,7 +21,6 @@ use crate::proxy::core::Core;
 use crate::proxy::core::Sockets;
 use crate::proxy::core::backend::Pending;
 use crate::proxy::core::backend::Purpose;
-use crate::proxy::core::backend::Stage;
 
 const QUEUED: &[u8] = b"+QUEUED\r\n";
 const ABORTED: &str = "EXECABORT Transaction discarded because of previous errors.";
@@ -117,10 +115,7 @@ impl Core {
         if is_multi {
             return self.queue_command(sockets, key, command);
         }
-        if command.rule.blocking_time() != Blocking::No
-            && command.rule.waiting(command.args) != Waiting::None
-        {
-            // It wants the connection that watches, or another one for itself.
+        if command.rule.blocking_time() != Blocking::No {
             let text = format!(
                 "ERR unsupported by the proxy: '{}' while keys are watched",
                 command.name()
@@ -204,9 +199,6 @@ impl Core {
             return Step::Stalled;
         }
         self.ask_for(sockets, key, backend, command.raw, command.index, purpose);
-        if self.backends.get(backend).is_some_and(|backend| backend.stage == Stage::Closed) {
-            self.drop_backend(sockets, backend);
-        }
         Step::Done
     }
 
@@ -336,8 +328,8 @@ impl Core {
             _ => Vec::new(),
         };
         if self.admit(sockets, backend).is_err() {
-            // Nothing may be asked there before it.
-            self.drop_backend(sockets, backend);
+            // Nothing may be carried out by itself that was to be part of a transaction.
+            self.lose_own_backend(sockets, backend);
             return Ok(None);
         }
         for command in std::iter::once(MULTI).chain(early.iter().map(Vec::as_slice)) {
@@ -447,9 +439,6 @@ impl Core {
         session.is_barred = true;
         session.mode = Some(Box::new(Mode::Waiting { backend, is_blocking: false }));
         self.ask_for(sockets, key, backend, command.raw, command.index, Purpose::Release);
-        if self.backends.get(backend).is_some_and(|backend| backend.stage == Stage::Closed) {
-            self.drop_backend(sockets, backend);
-        }
         Step::Done
     }
 }

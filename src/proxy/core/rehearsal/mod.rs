@@ -132,6 +132,7 @@ impl PoolPlan {
             database: self.database,
             preconnect: self.preconnect,
             server_connections: self.connections,
+            listen_tls: None,
             admin_commands: true,
             failed_reads_are_misses: self.misses,
             topology,
@@ -356,6 +357,17 @@ impl Stage {
         let Some(wire) = self.wires.all.get_mut(&key_of(link)) else {
             return;
         };
+        if let Link::Session(key) = link
+            && !wire.inbox.is_empty()
+            && let Some(room) = self.core.session_room(key)
+        {
+            // The rest of a large request is read to where it is sent from.
+            let count = room.len().min(wire.inbox.len());
+            room[..count].copy_from_slice(&wire.inbox[..count]);
+            wire.inbox.drain(..count);
+            wire.is_readable = !wire.inbox.is_empty() || wire.is_ended;
+            return self.core.session_filled(&mut self.wires, key, count);
+        }
         let count = wire.inbox.len().min(256 << 10);
         let bytes: Vec<u8> = wire.inbox.drain(..count).collect();
         wire.is_readable = !wire.inbox.is_empty() || (wire.is_ended && count > 0);

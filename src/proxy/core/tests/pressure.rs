@@ -232,3 +232,27 @@ fn requests_wait_for_a_node_that_does_not_take_them() {
     stage.settle();
     assert_eq!(stage.received(clients[1]), b"+OK\r\n");
 }
+
+#[test]
+fn a_large_request_is_taken_however_it_comes() {
+    let (first, second) = ("v".repeat(50_000), "w".repeat(60_000));
+    let bytes = [request(&["MSET", "e1", &first, "e2", &second]), request(&["GET", "e1"])].concat();
+    for pieces in [70_000, 30_000, 100] {
+        for is_direct in [false, true] {
+            let mut stage = patient();
+            let client = stage.connect(0).expect("there is room");
+            for piece in bytes.chunks(pieces) {
+                if is_direct {
+                    // Not to where there is room for it.
+                    stage.core.begin_turn(stage.now);
+                    stage.core.session_input(&mut stage.wires, client, piece);
+                    stage.core.end_turn(&mut stage.wires);
+                } else {
+                    stage.send(client, piece);
+                }
+            }
+            stage.settle();
+            assert_eq!(stage.received(client), b"+OK\r\n$4\r\n<e1>\r\n");
+        }
+    }
+}

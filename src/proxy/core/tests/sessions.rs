@@ -51,7 +51,10 @@ fn one_client_too_many_is_refused() {
     let first = stage.connect(0).expect("there is room");
     assert!(stage.connect(0).is_some());
     assert_eq!(stage.connect(0), None);
-    assert_eq!(stage.core.refusal(stage.pools[0]), b"ERROR Too many open connections\r\n");
+    assert_eq!(
+        stage.core.refusal(stage.pools[0]),
+        b"SERVER_ERROR max number of clients reached\r\n"
+    );
     stage.hang_up(Link::Session(first));
     stage.turn();
     assert!(stage.connect(0).is_some());

@@ -1,0 +1,119 @@
+//! A stream socket of either kind that never blocks.
+
+use std::io;
+use std::io::IoSlice;
+use std::io::Read;
+use std::io::Write;
+use std::net::SocketAddr;
+
+use mio::Interest;
+use mio::Registry;
+use mio::Token;
+use mio::net::TcpStream;
+use mio::net::UnixStream;
+
+/// A connected socket, or one that is about to be.
+#[derive(Debug)]
+pub(super) enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Socket {
+    /// Begins to connect.
+    pub(super) fn connect(address: SocketAddr) -> io::Result<Self> {
+        TcpStream::connect(address).map(Self::Tcp)
+    }
+
+    /// Begins to connect to the unix socket at `path`.
+    pub(super) fn connect_unix(path: &str) -> io::Result<Self> {
+        UnixStream::connect(path).map(Self::Unix)
+    }
+
+    /// Has the poll tell what happens to it, once and for all.
+    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        match self {
+            Self::Tcp(stream) => registry.register(stream, token, interest),
+            Self::Unix(stream) => registry.register(stream, token, interest),
+        }
+    }
+
+    /// Small packets are not held back: every write is all there is to send.
+    pub(super) fn set_no_delay(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.set_nodelay(true),
+            Self::Unix(_) => Ok(()),
+        }
+    }
+
+    pub(super) fn set_keepalive(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => socket2::SockRef::from(stream).set_keepalive(true),
+            Self::Unix(_) => Ok(()),
+        }
+    }
+
+    /// Whether the attempt to connect succeeded; to be asked when the socket is writable.
+    pub(super) fn finish_connecting(&self) -> io::Result<()> {
+        let error = match self {
+            Self::Tcp(stream) => stream.take_error()?,
+            Self::Unix(stream) => stream.take_error()?,
+        };
+        match error {
+            Some(error) => Err(error),
+            None if self.is_its_own_peer() => Err(rustix::io::Errno::CONNREFUSED.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the other end is this end: on the way to a port of this host where nobody listens, the system may
+    /// choose that very port for our end. Every request would come back as its own reply.
+    fn is_its_own_peer(&self) -> bool {
+        match self {
+            Self::Tcp(stream) => {
+                matches!((stream.local_addr(), stream.peer_addr()), (Ok(ours), Ok(theirs)) if ours == theirs)
+            }
+            Self::Unix(_) => false,
+        }
+    }
+
+    /// Whether it is connected by now.
+    pub(super) fn is_connected(&self) -> bool {
+        match self {
+            Self::Tcp(stream) => stream.peer_addr().is_ok(),
+            Self::Unix(stream) => stream.peer_addr().is_ok(),
+        }
+    }
+}
+
+impl Read for Socket {
+    #[inline]
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.read(buffer),
+            Self::Unix(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Socket {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.write(bytes),
+            Self::Unix(stream) => stream.write(bytes),
+        }
+    }
+
+    fn write_vectored(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.write_vectored(bytes),
+            Self::Unix(stream) => stream.write_vectored(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
