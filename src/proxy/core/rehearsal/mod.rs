@@ -36,7 +36,6 @@ pub(crate) use walk::walk;
 pub(super) use nodes::array;
 pub(super) use nodes::bulk;
 pub(super) use nodes::value_of;
-pub(super) use wires::Wire;
 
 use nodes::Talk;
 use random::Random;
