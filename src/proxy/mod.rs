@@ -38,6 +38,9 @@ mod workers;
 
 #[cfg(not(feature = "proxy-tls"))]
 use self::without_tls as tls;
+#[cfg(feature = "_fuzz")]
+pub(crate) use core::rehearsal;
+
 use daemon::Side;
 use daemon::Starter;
 use options::Action;

@@ -88,7 +88,9 @@ fn serve(options: Options, starter: Starter, crew: Crew, config_text: Vec<u8>) -
             ExitCode::FAILURE
         }
         ExitReason::WorkersEnded => super::fail("a worker has ended"),
-        ExitReason::Failed(error) => super::fail(format_args!("the control plane has failed: {error}")),
+        ExitReason::Failed(error) => {
+            super::fail(format_args!("the control plane has failed: {error}"))
+        }
         ExitReason::Stopped => ExitCode::FAILURE,
     }
 }

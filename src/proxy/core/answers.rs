@@ -39,13 +39,21 @@ impl Core {
                 Ok(())
             }
             Purpose::Part(part) => self.take_part(&pending, part, Ok(reply)),
-            Purpose::Cursor(node) => {
-                let reply = self.translate_cursor(&pending, node, reply)?;
-                self.deliver(&pending, &reply);
-                Ok(())
-            }
+            Purpose::Cursor => match self.translate_cursor(&pending, backend, reply) {
+                Ok(reply) => {
+                    self.deliver(&pending, &reply);
+                    Ok(())
+                }
+                Err(closed) => {
+                    // It is not in the queue any more.
+                    self.fail(sockets, pending, b"Invalid argument");
+                    Err(closed)
+                }
+            },
             Purpose::Release => {
                 self.deliver(&pending, reply);
+                // After an error nobody knows what the connection is in the middle of.
+                self.backends[backend].is_retired |= is_error(reply);
                 self.own_backend_done(sockets, backend, &pending);
                 Ok(())
             }
@@ -95,11 +103,8 @@ impl Core {
         }
         let session = &self.sessions[key];
         if session.is_stalled {
-            let may_go_on = if session.is_barred {
-                session.queue.is_empty()
-            } else {
-                session.has_room()
-            };
+            let may_go_on =
+                if session.is_barred { session.queue.is_empty() } else { session.has_room() };
             if may_go_on {
                 self.wake(key);
             }
@@ -163,11 +168,11 @@ impl Core {
                         Err(reply::error(protocol, b"Invalid argument"))
                     }
                 };
-                gathering.take(usize::from(part), taken);
+                session.held += gathering.take(usize::from(part), taken);
                 broken
             }
             Err(error) => {
-                gathering.take(usize::from(part), Err(error));
+                session.held += gathering.take(usize::from(part), Err(error));
                 None
             }
         };
@@ -193,6 +198,7 @@ impl Core {
             return;
         };
         let (command, at) = (ticket.command, ticket.at);
+        session.held -= gathering.bytes();
         let gathered = match &gathering.how {
             How::Split(_) | How::All(_) | How::Found => {
                 super::redis::gather(&gathering, pool, is_resp3, &mut self.buffers)
@@ -242,7 +248,7 @@ impl Core {
                 }
                 false
             }
-            (Purpose::Whole | Purpose::Part(_) | Purpose::Cursor(_), None) => true,
+            (Purpose::Whole | Purpose::Part(_) | Purpose::Cursor, None) => true,
             _ => false,
         };
         if goes_on {
@@ -303,7 +309,7 @@ impl Core {
             self.count_answer(session_key, command, at, false);
         }
         self.answered(session_key, 0);
-        self.push_held(session_key);
+        self.push_held(sockets, session_key);
     }
 
     /// A client has taken what it was sent: nodes that waited for it are read again.

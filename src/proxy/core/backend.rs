@@ -97,8 +97,8 @@ pub(super) enum Purpose {
     Greeting,
     /// Of a probe.
     Probe,
-    /// Of a `SCAN`, whose cursor is the node's: this node.
-    Cursor(u16),
+    /// Of a `SCAN`, whose cursor is the node's.
+    Cursor,
     /// It ends what the session has the connection for.
     Release,
     /// A confirmation of a subscription, and whatever comes unasked.
@@ -218,7 +218,7 @@ impl Backend {
     /// When the oldest request must be answered.
     pub(super) fn deadline(&self, timeout: Duration) -> Option<u64> {
         let oldest = self.queue.iter().find(|pending| pending.is_awaited())?;
-        Some(oldest.at + timeout.as_micros() as u64)
+        Some(oldest.at.saturating_add(timeout.as_micros() as u64))
     }
 
     /// How long to refuse requests after so many failures to connect in a row: the first is tried again at

@@ -192,15 +192,25 @@ impl Core {
     /// Takes note of a request whose bytes are, or will be, in the backend's buffer.
     #[inline]
     pub(super) fn expect(&mut self, key: usize, pending: Pending) {
-        let backend = &mut self.backends[key];
-        if let Some(timeout) = self.pools[backend.pool].settings.timeout {
-            let deadline = pending.at.saturating_add(timeout.as_micros() as u64);
-            self.next_deadline = self.next_deadline.min(deadline);
+        let backend = &self.backends[key];
+        // Behind one that is awaited there is no earlier deadline; but what was given up has none.
+        if backend.queue.back().is_none_or(|last| !last.is_awaited()) {
+            self.limit(backend.pool, pending.at);
         }
+        let backend = &mut self.backends[key];
         backend.queue.push_back(pending);
         let counters = &mut self.counters[backend.counters];
         counters.requests += 1;
         counters.request_bytes += u64::from(pending.bytes);
+    }
+
+    /// What was asked at `at` has its time.
+    #[inline]
+    fn limit(&mut self, pool: usize, at: u64) {
+        if let Some(timeout) = self.pools[pool].settings.timeout {
+            let deadline = at.saturating_add(timeout.as_micros() as u64);
+            self.next_deadline = self.next_deadline.min(deadline);
+        }
     }
 
     fn send_to_backend(&mut self, sockets: &mut impl Sockets, key: usize, bytes: &[u8]) {
@@ -224,10 +234,7 @@ impl Core {
             // The next read says what became of it, and until then what is queued stays in order.
             Err(_) => backend.out.tail(&mut self.buffers).extend_from_slice(bytes),
         }
-        if !backend.waiting.is_empty() {
-            // There may be room now for those who wait for it.
-            self.mark_dirty(link);
-        }
+        self.wake_waiting_for_room(key);
     }
 
     pub(super) fn flush_backend(&mut self, sockets: &mut impl Sockets, key: usize) {
@@ -241,6 +248,11 @@ impl Core {
                 Err(error) => return self.backend_closed(sockets, key, Closed::Io(error)),
             }
         }
+        self.wake_waiting_for_room(key);
+    }
+
+    fn wake_waiting_for_room(&mut self, key: usize) {
+        let backend = &self.backends[key];
         if !backend.waiting.is_empty() && backend.out.len() < QUEUED / 2 {
             self.wake_waiting(key);
         }
@@ -267,9 +279,13 @@ impl Core {
         };
         let backend = &mut self.backends[key];
         backend.stage = Stage::Greeting(replies);
+        // What waits behind it may not wait longer for its sake.
+        let at = backend.queue.front().map_or(self.micros, |first| first.at.min(self.micros));
         for _ in 0..replies {
-            backend.queue.push_front(Pending::of_nobody(Purpose::Greeting, self.micros));
+            backend.queue.push_front(Pending::of_nobody(Purpose::Greeting, at));
         }
+        let pool = backend.pool;
+        self.limit(pool, at);
         // A new connection takes that little.
         match sockets.send(Link::Backend(key), &bytes) {
             Ok(sent) if sent == bytes.len() => {}
@@ -349,6 +365,11 @@ impl Core {
                 *used = bytes.len();
                 return Ok(());
             };
+            if backend.stage == Stage::Closed {
+                // It broke when something was sent.
+                *used = bytes.len();
+                return Ok(());
+            }
             let rest = &bytes[*used..];
             let Some(&pending) = backend.queue.front() else {
                 return Err(Closed::Broken("it sent a reply that nobody asked for".into()));
@@ -468,7 +489,10 @@ impl Core {
         let queue = std::mem::take(&mut backend.queue);
         let owner = backend.owner.take();
         let is_probe = queue.iter().any(|pending| pending.purpose == Purpose::Probe);
-        if !matches!(closed, Closed::Unneeded) && (!queue.is_empty() || was_opening(&closed)) && !is_probe {
+        if !matches!(closed, Closed::Unneeded)
+            && (!queue.is_empty() || was_opening(&closed))
+            && !is_probe
+        {
             self.count_failure(key, &closed);
         } else if matches!(closed, Closed::Eof) {
             self.counters[self.backends[key].counters].server_eof += 1;
@@ -562,22 +586,28 @@ impl Core {
             return;
         };
         let is_arriving = !backend.rest.is_empty() || backend.stream.is_some();
-        let Some(pending) = backend
-            .queue
-            .front()
-            .filter(|pending| is_arriving || pending.purpose == Purpose::Subscription)
-        else {
+        let Some(pending) = backend.queue.front().filter(|pending| match pending.purpose {
+            Purpose::Subscription => true,
+            Purpose::Nothing => false,
+            _ => is_arriving,
+        }) else {
             return;
         };
-        let session = self.sessions.get_mut(pending.session as usize);
-        let Some(session) = session.filter(|session| session.serial == pending.serial) else {
+        let is_message = pending.purpose == Purpose::Subscription;
+        let (session, serial, ticket) = (pending.session as usize, pending.serial, pending.ticket);
+        let session = self.sessions.get_mut(session).filter(|session| session.serial == serial);
+        let Some(session) = session else {
             return;
         };
-        // What comes first for the client must come, however much waits behind it.
-        let is_next = session.place_of(pending.ticket) == 0
-            || matches!(pending.purpose, Purpose::Subscription);
-        let waiting = if is_next { session.out.len() } else { session.buffered() };
-        if waiting >= BUFFERED && !backend.is_paused {
+        let buffered = if is_message {
+            session.buffered() + session.mode.as_ref().map_or(0, |mode| mode.held())
+        } else if session.place_of(ticket) == 0 {
+            // The others may wait for this one, and then it must come.
+            session.out.len()
+        } else {
+            session.buffered()
+        };
+        if buffered >= BUFFERED && !backend.is_paused {
             backend.is_paused = true;
             backend.paused_at = now;
             session.paused.get_or_insert_default().push(key);

@@ -41,12 +41,12 @@ pub(super) struct Session {
     /// Requests that are not answered, and those whose replies wait for earlier ones.
     pub(super) queue: VecDeque<Ticket>,
     /// The number of the first of them.
-    first: u32,
-    stash: Vec<u8>,
+    pub(super) first: u32,
+    pub(super) stash: Vec<u8>,
     /// Replies in the stash.
-    stashed: u32,
-    /// Bytes of replies that are held by themselves.
-    held: usize,
+    pub(super) stashed: u32,
+    /// Bytes of replies that are held by themselves, and of parts of replies.
+    pub(super) held: usize,
     window: u16,
     /// Whether a reply is on its way to the client whose end has not arrived.
     pub(super) is_streamed: bool,
@@ -217,7 +217,7 @@ impl Session {
         }
     }
 
-    /// Bytes that the session's memory comes to, roughly.
+    /// Gives up the session's buffers.
     pub(super) fn drop_buffers(&mut self, buffers: &mut Buffers) {
         self.out.clear(buffers);
         buffers.give(std::mem::take(&mut self.stash));

@@ -6,8 +6,8 @@ use super::Sockets;
 use super::backend::Purpose;
 use super::large::LARGE;
 use super::large::Large;
-use super::session::Session;
 use super::recycle;
+use super::session::Session;
 use super::ticket::State;
 use super::ticket::Ticket;
 use crate::proxy::reply;
@@ -81,7 +81,8 @@ impl Core {
             return;
         }
         let mut bytes = bytes;
-        if let Some(large) = &mut session.large {
+        // More of it may show to be missing when it has come.
+        while let Some(large) = &mut self.sessions[key].large {
             let taken = large.append(bytes);
             bytes = &bytes[taken..];
             if !large.is_complete() {
@@ -93,6 +94,9 @@ impl Core {
             }
         }
         let session = &mut self.sessions[key];
+        if session.is_closing {
+            return;
+        }
         let serial = session.serial;
         if session.rest.is_empty() {
             let used = self.take_requests(sockets, key, bytes);
@@ -289,6 +293,16 @@ impl Core {
             return self.end_session(sockets, key, Ending::Eof);
         }
         self.close_if_settled(sockets, key);
+    }
+
+    /// The client sends nothing more, though not everything may have been read: who waits for somebody else, and is
+    /// not read for that, would never be seen to be gone.
+    pub(crate) fn session_hung_up(&mut self, sockets: &mut impl Sockets, key: usize) {
+        let session = self.sessions.get(key).filter(|session| session.is_stalled);
+        let mode = session.and_then(|session| session.mode.as_deref());
+        if mode.is_some_and(super::redis::Mode::waits) {
+            self.end_session(sockets, key, Ending::Eof);
+        }
     }
 
     /// The connection broke.

@@ -22,7 +22,10 @@ impl Core {
         let mut next = u64::MAX;
         let keys: Vec<usize> = self.backends.iter().map(|(key, _)| key).collect();
         for key in keys {
-            self.expire_backend(sockets, key);
+            // What expires on one may end a session, and with it others.
+            if self.backends.contains(key) {
+                self.expire_backend(sockets, key);
+            }
             let Some(backend) = self.backends.get(key) else {
                 continue;
             };
@@ -72,8 +75,10 @@ impl Core {
         if is_failure {
             backend.failed_at = now;
         }
-        let is_lost = backend.owner.is_some() || backend.stage != Stage::Ready;
-        let is_given_up = is_lost || self.is_silent(key, timeout);
+        let is_lost = backend.owner.is_some()
+            || backend.stage != Stage::Ready
+            || backend.is_retired && !backend.queue.iter().any(super::backend::Pending::is_awaited);
+        let is_given_up = is_lost || !backend.is_paused && self.is_silent(key, timeout);
         self.counters[self.backends[key].counters].server_timedout += expired.len() as u64;
         let had_probe = expired.iter().any(|pending| pending.purpose == Purpose::Probe);
         if is_failure && !had_probe {
@@ -87,7 +92,8 @@ impl Core {
             }
         }
         if is_given_up && self.backends.contains(key) {
-            self.backend_closed(sockets, key, Closed::Silent);
+            let closed = if is_failure { Closed::Silent } else { Closed::Unneeded };
+            self.backend_closed(sockets, key, closed);
         }
     }
 
@@ -165,7 +171,8 @@ impl Core {
                 continue;
             };
             let waits = |pending: &super::backend::Pending| {
-                pending.is_awaited() && (pending.session, pending.serial) != (first.session, first.serial)
+                pending.is_awaited()
+                    && (pending.session, pending.serial) != (first.session, first.serial)
             };
             if backend.queue.iter().any(waits) {
                 stalling.push((first.session as usize, first.serial));

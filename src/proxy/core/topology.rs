@@ -11,8 +11,10 @@ use super::pool::CommandCounters;
 use super::pool::NodeCounters;
 use super::pool::NodeView;
 use super::pool::Pool;
+use super::redis::Mode;
 use super::sessions::Ending;
 use crate::health::Incident;
+use crate::node::NodeId;
 use crate::proxy::settings::PoolSettings;
 use crate::proxy::settings::Protocol;
 use crate::topology::Event;
@@ -38,7 +40,8 @@ impl Core {
             let place = self.pools.iter().find(stays).map(|(key, _)| key);
             let place = match place {
                 Some(place) => {
-                    if self.pools[place].settings.server_connections != settings.server_connections {
+                    if self.pools[place].settings.server_connections != settings.server_connections
+                    {
                         self.retire_shared(sockets, place);
                     }
                     self.pools[place].settings = Arc::clone(settings);
@@ -56,6 +59,7 @@ impl Core {
                 }
             };
             self.view_nodes(sockets, place);
+            self.move_transactions(sockets, place);
             self.moved.push(place);
             places.push(place);
         }
@@ -70,6 +74,8 @@ impl Core {
             self.close_sessions_of(sockets, Some(key));
             self.remove_pool_if_empty(sockets, key);
         }
+        // Timeouts may be others.
+        self.next_deadline = 0;
         places
     }
 
@@ -175,6 +181,28 @@ impl Core {
         }
     }
 
+    /// Nodes have other numbers now, and transactions on nodes that are gone are lost.
+    fn move_transactions(&mut self, sockets: &mut impl Sockets, pool: usize) {
+        let mut lost = Vec::new();
+        for (_, session) in &mut self.sessions {
+            let Some(Mode::Transaction(transaction)) = session.mode.as_deref_mut() else {
+                continue;
+            };
+            let Some(backend) = transaction.backend().filter(|_| session.pool == pool) else {
+                continue;
+            };
+            let member = self.backends[backend].member.id();
+            let place = self.pools[pool].nodes.iter().position(|node| node.member.id() == member);
+            match place.and_then(NodeId::new) {
+                Some(node) => transaction.move_to(node),
+                None => lost.push(backend),
+            }
+        }
+        for backend in lost {
+            self.drop_backend(sockets, backend);
+        }
+    }
+
     /// The connections that clients share are used no more: their number changes, and with it their places.
     fn retire_shared(&mut self, sockets: &mut impl Sockets, pool: usize) {
         let nodes = self.pools[pool].nodes.iter_mut();
@@ -197,7 +225,8 @@ impl Core {
 
     /// Counters of a node that is gone stay while connections count in them.
     pub(super) fn retire_counters(&mut self, key: usize) {
-        let is_of_node = |(_, pool): (usize, &Pool)| pool.nodes.iter().any(|node| node.counters == key);
+        let is_of_node =
+            |(_, pool): (usize, &Pool)| pool.nodes.iter().any(|node| node.counters == key);
         let is_used = self.backends.iter().any(|(_, backend)| backend.counters == key);
         if !is_used && !self.pools.iter().any(is_of_node) {
             self.counters.try_remove(key);

@@ -176,6 +176,9 @@ impl Worker {
                             self.writable(link);
                         }
                         self.read(link);
+                        if is_closed && let Link::Session(key) = link {
+                            self.core.session_hung_up(&mut self.sockets, key);
+                        }
                     }
                 }
             }

@@ -124,6 +124,11 @@ impl Core {
             return Step::Stalled;
         }
         session.is_barred = true;
+        if session.is_ended || session.is_draining {
+            // It would wait for somebody else, and nobody waits for it.
+            self.close_with(key, command.index, b"", false);
+            return Step::Done;
+        }
         let pool = session.pool;
         let backend = self.own_backend(pool, node, key);
         self.sessions[key].mode = Some(Box::new(Mode::Waiting { backend, is_blocking: true }));
@@ -160,7 +165,8 @@ impl Core {
         if let Some(node) =
             nodes.iter().find(|&&node| self.pools[pool].snapshot.router().is_refused(node))
         {
-            let text = super::refusal(&crate::plan::ejected(*node, self.pools[pool].snapshot.router()));
+            let text =
+                super::refusal(&crate::plan::ejected(*node, self.pools[pool].snapshot.router()));
             return self.say(key, command, &text);
         }
         let mut backends = Vec::with_capacity(nodes.len());

@@ -85,11 +85,18 @@ impl Core {
             pool.nodes.len(),
         );
         for node in pool.snapshot.router().nodes() {
-            let is_out = pool.snapshot.router().id_of(node.name()).is_some_and(|id| {
-                pool.snapshot.router().ejected().contains(id)
-            });
+            let is_out = pool
+                .snapshot
+                .router()
+                .id_of(node.name())
+                .is_some_and(|id| pool.snapshot.router().ejected().contains(id));
             let state = if is_out { "ejected" } else { "live" };
-            let _ = write!(text, "node:name={},address={},state={state}\r\n", node.name(), node.address());
+            let _ = write!(
+                text,
+                "node:name={},address={},state={state}\r\n",
+                node.name(),
+                node.address()
+            );
         }
         text
     }
@@ -129,13 +136,12 @@ impl Core {
             (SessionCommand::ReadOnly, [_]) => {
                 self.say(key, command, "ERR This instance has cluster support disabled")
             }
+            // What is under way must be answered first: on connections of its own, or by another protocol.
+            (SessionCommand::Reset, [_]) if !self.sessions[key].queue.is_empty() => {
+                self.sessions[key].is_barred = true;
+                Step::Stalled
+            }
             (SessionCommand::Reset, [_]) => {
-                let session = &mut self.sessions[key];
-                if session.mode.is_some() && !session.queue.is_empty() {
-                    // What was asked on its own connection is answered first.
-                    session.is_barred = true;
-                    return Step::Stalled;
-                }
                 if let Some(mode) = self.sessions[key].mode.take() {
                     self.end_mode(sockets, *mode);
                 }

@@ -40,8 +40,10 @@ pub(in crate::proxy::core) struct Subscriptions {
 /// A channel or a pattern.
 #[derive(Clone, Copy, Debug)]
 struct Topic {
-    /// Nodes that have not confirmed it.
+    /// Confirmations of nodes that have not come.
     left: usize,
+    /// How many of them are one for the client.
+    nodes: usize,
     /// The member of the only node, if it is a channel.
     member: Option<u64>,
 }
@@ -108,7 +110,15 @@ impl Subscriptions {
     fn interests(&self) -> (impl Iterator<Item = (&[u8], u64)>, bool) {
         let has_pattern = self.topics.keys().any(|(kind, _)| *kind == Kind::Pattern);
         let topics = self.topics.iter();
-        (topics.filter_map(|((_, name), topic)| Some((name.as_slice(), topic.member?))), has_pattern)
+        (
+            topics.filter_map(|((_, name), topic)| Some((name.as_slice(), topic.member?))),
+            has_pattern,
+        )
+    }
+
+    /// Bytes of messages that wait.
+    pub(in crate::proxy::core) fn held(&self) -> usize {
+        self.held.len()
     }
 
     /// The members of the nodes there are connections to.
@@ -134,7 +144,8 @@ impl Core {
         match self.sessions[key].mode.as_deref() {
             Some(Mode::Subscribed(_)) => {}
             Some(Mode::Transaction(_)) => {
-                let text = format!("ERR unsupported by the proxy: '{}' in a transaction", command.name());
+                let text =
+                    format!("ERR unsupported by the proxy: '{}' in a transaction", command.name());
                 return self.refuse(key, command, &text);
             }
             Some(Mode::Waiting { .. }) => return Step::Stalled,
@@ -182,7 +193,10 @@ impl Core {
         let first = self.pools[pool].nodes[first.index()].member.id();
         if let Some(Mode::Subscribed(own)) = self.sessions[key].mode.as_deref_mut() {
             let member = (kind != Kind::Pattern).then_some(first);
-            own.topics.insert((kind, name.to_vec()), Topic { left: nodes.len(), member });
+            // Who subscribes twice is told so twice.
+            let before = own.topics.get(&(kind, name.to_vec())).map_or(0, |topic| topic.left);
+            let topic = Topic { left: before + nodes.len(), nodes: nodes.len(), member };
+            own.topics.insert((kind, name.to_vec()), topic);
         }
         for node in nodes {
             let member = self.pools[pool].nodes[node.index()].member.id();
@@ -221,13 +235,7 @@ impl Core {
         }
     }
 
-    fn unsubscribe(
-        &mut self,
-        key: usize,
-        command: Command<'_>,
-        kind: Kind,
-        names: &[&[u8]],
-    ) {
+    fn unsubscribe(&mut self, key: usize, command: Command<'_>, kind: Kind, names: &[&[u8]]) {
         let Some(Mode::Subscribed(own)) = self.sessions[key].mode.as_deref() else {
             return;
         };
@@ -241,6 +249,14 @@ impl Core {
             self.confirm(key, command.index, kind, false, None);
         }
         for name in all {
+            let Some(Mode::Subscribed(own)) = self.sessions[key].mode.as_deref() else {
+                return;
+            };
+            let topic = own.topics.get(&(kind, name.clone())).copied();
+            for _ in 0..topic.map_or(0, |topic| topic.left.div_ceil(topic.nodes)) {
+                // That it began, the client is told before it hears that it is over.
+                self.confirm(key, command.index, kind, true, Some(&name));
+            }
             let Some(Mode::Subscribed(own)) = self.sessions[key].mode.as_deref_mut() else {
                 return;
             };
@@ -285,10 +301,11 @@ impl Core {
     /// Sends the client what it has not asked for, between two replies.
     fn push(&mut self, key: usize, message: &[u8]) {
         let session = &mut self.sessions[key];
-        if session.is_streamed
-            && let Some(Mode::Subscribed(own)) = session.mode.as_deref_mut()
-        {
-            own.held.extend_from_slice(message);
+        if session.is_streamed {
+            // Who is not subscribed asked for none.
+            if let Some(Mode::Subscribed(own)) = session.mode.as_deref_mut() {
+                own.held.extend_from_slice(message);
+            }
             return;
         }
         session.out.tail(&mut self.buffers).extend_from_slice(message);
@@ -296,12 +313,13 @@ impl Core {
     }
 
     /// The large reply is over that messages waited for.
-    pub(in crate::proxy::core) fn push_held(&mut self, key: usize) {
+    pub(in crate::proxy::core) fn push_held(&mut self, sockets: &mut impl Sockets, key: usize) {
         if let Some(Mode::Subscribed(own)) = self.sessions[key].mode.as_deref_mut() {
             let held = std::mem::take(&mut own.held);
             if !held.is_empty() {
                 self.push(key, &held);
             }
+            self.leave_if_unsubscribed(sockets, key);
         }
     }
 
@@ -338,7 +356,7 @@ impl Core {
         if let Some(topic) = own.topics.get_mut(&(kind, name.clone())) {
             let was = topic.left;
             topic.left = was.saturating_sub(1);
-            if was == 1 {
+            if was > 0 && topic.left % topic.nodes == 0 {
                 let unknown = (self.table.index_count() - 1) as u16;
                 self.confirm(key, unknown, kind, true, Some(&name));
             }
@@ -352,6 +370,7 @@ impl Core {
             return;
         };
         if own.topics.is_empty()
+            && own.held.is_empty()
             && let Some(mode) = self.sessions[key].mode.take()
         {
             self.end_mode(sockets, *mode);
@@ -370,18 +389,26 @@ impl Core {
             return match fan_out {
                 // They want connections of their own, and this client's are taken.
                 FanOut::Special(Special::Transaction(_)) => {
-                    let text = format!("ERR unsupported by the proxy: '{}' of a subscriber", command.name());
+                    let text = format!(
+                        "ERR unsupported by the proxy: '{}' of a subscriber",
+                        command.name()
+                    );
                     self.say(key, command, &text)
                 }
                 _ if command.rule.blocking_time() != crate::command::Blocking::No => {
-                    let text = format!("ERR unsupported by the proxy: '{}' of a subscriber", command.name());
+                    let text = format!(
+                        "ERR unsupported by the proxy: '{}' of a subscriber",
+                        command.name()
+                    );
                     self.say(key, command, &text)
                 }
                 _ => self.plainly(sockets, key, command),
             };
         }
         match (fan_out, command.args) {
-            (FanOut::Special(Special::Local(LocalReply::Pong)), [_, rest @ ..]) if rest.len() < 2 => {
+            (FanOut::Special(Special::Local(LocalReply::Pong)), [_, rest @ ..])
+                if rest.len() < 2 =>
+            {
                 let mut reply = b"*2\r\n$4\r\npong\r\n".to_vec();
                 reply.extend(bulk(rest.first().copied().unwrap_or_default()));
                 self.reply(key, command, &reply)
@@ -405,7 +432,11 @@ impl Core {
 
     /// Ends sessions whose subscriptions are on other nodes now: they would hear nothing any more. Who subscribes
     /// again hears.
-    pub(in crate::proxy::core) fn end_misplaced(&mut self, sockets: &mut impl Sockets, pool: usize) {
+    pub(in crate::proxy::core) fn end_misplaced(
+        &mut self,
+        sockets: &mut impl Sockets,
+        pool: usize,
+    ) {
         let view = &self.pools[pool];
         let router = view.snapshot.router();
         let member_of = |node: NodeId| view.nodes[node.index()].member.id();

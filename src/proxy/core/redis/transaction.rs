@@ -50,6 +50,13 @@ impl Transaction {
         self.is_spoiled |= self.is_multi;
     }
 
+    /// Its node has this number now.
+    pub(in crate::proxy::core) fn move_to(&mut self, node: NodeId) {
+        if let Some((place, _)) = &mut self.place {
+            *place = node;
+        }
+    }
+
     /// The connection is gone, and what was watched or queued with it.
     pub(in crate::proxy::core) fn lose(&mut self, backend: usize) {
         if self.backend() == Some(backend) {
@@ -111,7 +118,10 @@ impl Core {
             return self.queue_command(sockets, key, command);
         }
         if command.rule.blocking_time() != Blocking::No {
-            let text = format!("ERR unsupported by the proxy: '{}' while keys are watched", command.name());
+            let text = format!(
+                "ERR unsupported by the proxy: '{}' while keys are watched",
+                command.name()
+            );
             return self.say(key, command, &text);
         }
         // Only watching: what concerns the node goes the same way, so that nothing overtakes the WATCH; anything
@@ -123,8 +133,7 @@ impl Core {
         };
         match place {
             Some((pinned, backend)) if node == Some(pinned) => {
-                self.ask_for(sockets, key, backend, command.raw, command.index, Purpose::Whole);
-                Step::Done
+                self.ask_own(sockets, key, backend, command, Purpose::Whole)
             }
             _ if !self.sessions[key].queue.is_empty() => {
                 self.sessions[key].is_barred = true;
@@ -146,7 +155,8 @@ impl Core {
             Ok(node) => node,
             Err(error) => return self.say(key, command, &super::refusal(&error)),
         };
-        if !matches!(self.sessions[key].mode.as_deref(), Some(Mode::Transaction(_))) {
+        let is_first = !matches!(self.sessions[key].mode.as_deref(), Some(Mode::Transaction(_)));
+        if is_first {
             let transaction = Transaction::default();
             if !self.sessions[key].queue.is_empty() {
                 self.sessions[key].is_barred = true;
@@ -157,11 +167,41 @@ impl Core {
         match self.place_transaction(key, node) {
             Err(step) => step,
             Ok(Some(backend)) => {
-                self.ask_for(sockets, key, backend, command.raw, command.index, Purpose::Whole);
-                Step::Done
+                let step = self.ask_own(sockets, key, backend, command, Purpose::Whole);
+                if is_first && !self.backends.contains(backend) {
+                    // Nothing was watched before, and nothing is now.
+                    self.sessions[key].mode = None;
+                }
+                step
             }
-            Ok(None) => self.refuse_other_node(key, command, node),
+            Ok(None) => {
+                let step = self.refuse_other_node(key, command, node);
+                if let Some(Mode::Transaction(Transaction { place: None, .. })) =
+                    self.sessions[key].mode.as_deref()
+                {
+                    // The client knows now, and may begin again.
+                    self.sessions[key].mode = None;
+                }
+                step
+            }
         }
+    }
+
+    /// Sends a request on the session's own connection. If that takes none the request is answered, and the
+    /// transaction is lost.
+    fn ask_own(
+        &mut self,
+        sockets: &mut impl Sockets,
+        key: usize,
+        backend: usize,
+        command: Command<'_>,
+        purpose: Purpose,
+    ) -> Step {
+        if self.is_full(backend, key) {
+            return Step::Stalled;
+        }
+        self.ask_for(sockets, key, backend, command.raw, command.index, purpose);
+        Step::Done
     }
 
     /// The session's connection to `node`: made if it has none, `None` if it has one to another node.
@@ -210,7 +250,9 @@ impl Core {
                     command.name()
                 )
             }
-            _ => "ERR the connection of this transaction is lost; DISCARD it and begin again".into(),
+            _ => {
+                "ERR the connection of this transaction is lost; DISCARD it and begin again".into()
+            }
         };
         self.refuse(key, command, &text)
     }
@@ -228,7 +270,8 @@ impl Core {
         let has_key = rule.keys_of(command.args).is_ok_and(|keys| !keys.places.is_empty());
         let is_plain = matches!(rule.fan_out(), FanOut::OneNode | FanOut::ByKey(_)) || is_local;
         if !is_plain {
-            let text = format!("ERR unsupported by the proxy: '{}' in a transaction", command.name());
+            let text =
+                format!("ERR unsupported by the proxy: '{}' in a transaction", command.name());
             return self.refuse(key, command, &text);
         }
         // One that has none though it should have is for a node to refuse, in its own words.
@@ -249,10 +292,7 @@ impl Core {
         };
         match self.begin_on(sockets, key, node) {
             Err(step) => step,
-            Ok(Some(backend)) => {
-                self.ask_for(sockets, key, backend, command.raw, command.index, Purpose::Whole);
-                Step::Done
-            }
+            Ok(Some(backend)) => self.ask_own(sockets, key, backend, command, Purpose::Whole),
             Ok(None) => self.refuse_other_node(key, command, node),
         }
     }
@@ -267,11 +307,14 @@ impl Core {
             return Step::Done;
         };
         if let Some(backend) = transaction.backend() {
-            self.ask_for(sockets, key, backend, command.raw, command.index, Purpose::Whole);
-            return Step::Done;
+            return self.ask_own(sockets, key, backend, command, Purpose::Whole);
         }
         if transaction.early.iter().map(Vec::len).sum::<usize>() + command.raw.len() > EARLY {
-            return self.refuse(key, command, "ERR too many commands without a key in a transaction");
+            return self.refuse(
+                key,
+                command,
+                "ERR too many commands without a key in a transaction",
+            );
         }
         transaction.early.push(command.raw.to_vec());
         self.reply(key, command, QUEUED)
@@ -303,11 +346,10 @@ impl Core {
             // Nothing may be carried out by itself that was to be part of a transaction.
             self.lose_own_backend(sockets, backend);
             return Ok(None);
-        } else {
-            for command in std::iter::once(MULTI).chain(early.iter().map(Vec::as_slice)) {
-                let pending = Pending::of_nobody(Purpose::Nothing, self.micros);
-                self.ask(sockets, backend, command, pending);
-            }
+        }
+        for command in std::iter::once(MULTI).chain(early.iter().map(Vec::as_slice)) {
+            let pending = Pending::of_nobody(Purpose::Nothing, self.micros);
+            self.ask(sockets, backend, command, pending);
         }
         Ok(Some(backend))
     }
@@ -336,10 +378,7 @@ impl Core {
             (TransactionCommand::Multi, false) => {
                 transaction.is_multi = true;
                 match transaction.backend() {
-                    Some(backend) => {
-                        self.ask_for(sockets, key, backend, command.raw, command.index, Purpose::Whole);
-                        Step::Done
-                    }
+                    Some(backend) => self.ask_own(sockets, key, backend, command, Purpose::Whole),
                     None => self.reply(key, command, b"+OK\r\n"),
                 }
             }
@@ -388,12 +427,18 @@ impl Core {
         // No command had a key.
         let node = match designated(self.pools[self.sessions[key].pool].snapshot.router()) {
             Ok(node) => node,
-            Err(error) => return self.refuse(key, command, &super::refusal(&error)),
+            Err(error) => {
+                self.sessions[key].mode = None;
+                return self.say(key, command, &super::refusal(&error));
+            }
         };
         match self.begin_on(sockets, key, node) {
             Err(step) => step,
             Ok(Some(backend)) => self.end_on(sockets, key, command, backend),
-            Ok(None) => self.say(key, command, ABORTED),
+            Ok(None) => {
+                self.sessions[key].mode = None;
+                self.say(key, command, ABORTED)
+            }
         }
     }
 
