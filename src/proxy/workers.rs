@@ -13,8 +13,8 @@ use parking_lot::Mutex;
 
 use super::control::Workers;
 use super::driver::Handle;
-use super::driver::Listening;
 use super::driver::ListenerOrder;
+use super::driver::Listening;
 use super::driver::Notes;
 use super::driver::Order;
 use super::driver::Worker;
@@ -50,7 +50,8 @@ impl Crew {
         let complain = |error: io::Error| format!("a worker cannot be started: {error}");
         let (mut handles, mut threads, mut workers) = (Vec::new(), Vec::new(), Vec::new());
         for number in 0..count {
-            let (worker, handle) = Worker::new(number as u32, Arc::clone(notes)).map_err(complain)?;
+            let (worker, handle) =
+                Worker::new(number as u32, Arc::clone(notes)).map_err(complain)?;
             workers.push(worker);
             handles.push(handle);
         }
@@ -67,11 +68,13 @@ impl Crew {
     fn put_in_force(&self, config: &NutcrackerConfig) -> Result<Vec<String>, String> {
         let mut pools = self.pools.lock();
         // All that can fail comes first.
-        let drafts = config.pools().iter().cloned().map(Draft::new).collect::<Result<Vec<_>, _>>()?;
+        let drafts =
+            config.pools().iter().cloned().map(Draft::new).collect::<Result<Vec<_>, _>>()?;
         let mut sockets: Vec<Option<Vec<Listening>>> = Vec::new();
         for draft in &drafts {
             let listens_already = pools.iter().any(|(old, settings)| {
-                settings.protocol == draft.protocol() && old.name() == draft.config.name()
+                settings.protocol == draft.protocol()
+                    && old.name() == draft.config.name()
                     && is_same_socket(old, &draft.config)
             });
             sockets.push(match listens_already {
@@ -93,7 +96,11 @@ impl Crew {
                     settings
                 }
                 None => {
-                    changes.push(format!("pool '{}' listens on '{}'", config.name(), config.listen()));
+                    changes.push(format!(
+                        "pool '{}' listens on '{}'",
+                        config.name(),
+                        config.listen()
+                    ));
                     draft.into_pool(RandomState::new().hash_one(config.name()))
                 }
             };

@@ -184,7 +184,10 @@ impl Counters {
         self.ejections.fetch_add(1, Relaxed);
     }
 
-    #[cfg_attr(not(feature = "proxy"), allow(dead_code, reason = "the proxy counts the rest itself"))]
+    #[cfg_attr(
+        not(feature = "proxy"),
+        allow(dead_code, reason = "the proxy counts the rest itself")
+    )]
     pub(crate) fn ejections(&self) -> u64 {
         self.ejections.load(Relaxed)
     }

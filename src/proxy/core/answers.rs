@@ -95,11 +95,8 @@ impl Core {
         }
         let session = &self.sessions[key];
         if session.is_stalled {
-            let may_go_on = if session.is_barred {
-                session.queue.is_empty()
-            } else {
-                session.has_room()
-            };
+            let may_go_on =
+                if session.is_barred { session.queue.is_empty() } else { session.has_room() };
             if may_go_on {
                 self.wake(key);
             }
@@ -235,7 +232,8 @@ impl Core {
             }
             (Purpose::Part(part), Some(session)) => {
                 let place = session.place_of(pending.ticket);
-                if let Some(Ticket { state: State::Gathering(gathering), .. }) = session.queue.get(place)
+                if let Some(Ticket { state: State::Gathering(gathering), .. }) =
+                    session.queue.get(place)
                     && let Some(what) = broken_start(gathering, part, rest)
                 {
                     return Err(Closed::Broken(what.into()));
@@ -290,7 +288,8 @@ impl Core {
         let time = self.micros.saturating_sub(pending.at);
         counters.latency.record(std::time::Duration::from_micros(time));
         let session_key = pending.session as usize;
-        if pending.purpose != Purpose::Whole || self.session_of(session_key, pending.serial).is_none()
+        if pending.purpose != Purpose::Whole
+            || self.session_of(session_key, pending.serial).is_none()
         {
             return;
         }

@@ -459,7 +459,10 @@ impl Core {
         let queue = std::mem::take(&mut backend.queue);
         let owner = backend.owner.take();
         let is_probe = queue.iter().any(|pending| pending.purpose == Purpose::Probe);
-        if !matches!(closed, Closed::Unneeded) && (!queue.is_empty() || was_opening(&closed)) && !is_probe {
+        if !matches!(closed, Closed::Unneeded)
+            && (!queue.is_empty() || was_opening(&closed))
+            && !is_probe
+        {
             self.count_failure(key, &closed);
         } else if matches!(closed, Closed::Eof) {
             self.counters[self.backends[key].counters].server_eof += 1;

@@ -63,9 +63,33 @@ pub(super) fn shown(asked: Asked, reply: &[u8]) -> &[u8] {
 
 /// The names of commands, for counters; what is not among them is the last.
 pub(super) const NAMES: [&str; 27] = [
-    "get", "gets", "gat", "gats", "set", "add", "replace", "append", "prepend", "cas", "delete",
-    "incr", "decr", "touch", "mg", "ms", "md", "ma", "me", "mn", "version", "verbosity",
-    "flush_all", "stats", "quit", "noreply", "unknown",
+    "get",
+    "gets",
+    "gat",
+    "gats",
+    "set",
+    "add",
+    "replace",
+    "append",
+    "prepend",
+    "cas",
+    "delete",
+    "incr",
+    "decr",
+    "touch",
+    "mg",
+    "ms",
+    "md",
+    "ma",
+    "me",
+    "mn",
+    "version",
+    "verbosity",
+    "flush_all",
+    "stats",
+    "quit",
+    "noreply",
+    "unknown",
 ];
 const UNKNOWN: u16 = NAMES.len() as u16 - 1;
 

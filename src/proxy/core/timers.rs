@@ -162,7 +162,8 @@ impl Core {
                 continue;
             };
             let waits = |pending: &super::backend::Pending| {
-                pending.is_awaited() && (pending.session, pending.serial) != (first.session, first.serial)
+                pending.is_awaited()
+                    && (pending.session, pending.serial) != (first.session, first.serial)
             };
             if backend.queue.iter().any(waits) {
                 stalling.push((first.session as usize, first.serial));

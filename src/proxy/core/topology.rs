@@ -38,7 +38,8 @@ impl Core {
             let place = self.pools.iter().find(stays).map(|(key, _)| key);
             let place = match place {
                 Some(place) => {
-                    if self.pools[place].settings.server_connections != settings.server_connections {
+                    if self.pools[place].settings.server_connections != settings.server_connections
+                    {
                         self.retire_shared(sockets, place);
                     }
                     self.pools[place].settings = Arc::clone(settings);
@@ -197,7 +198,8 @@ impl Core {
 
     /// Counters of a node that is gone stay while connections count in them.
     pub(super) fn retire_counters(&mut self, key: usize) {
-        let is_of_node = |(_, pool): (usize, &Pool)| pool.nodes.iter().any(|node| node.counters == key);
+        let is_of_node =
+            |(_, pool): (usize, &Pool)| pool.nodes.iter().any(|node| node.counters == key);
         let is_used = self.backends.iter().any(|(_, backend)| backend.counters == key);
         if !is_used && !self.pools.iter().any(is_of_node) {
             self.counters.try_remove(key);

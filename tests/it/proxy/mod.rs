@@ -29,6 +29,6 @@ mod resets;
 mod signals;
 mod stats;
 mod support;
-mod traffic;
 #[cfg(feature = "proxy-tls")]
 mod tls;
+mod traffic;

@@ -158,9 +158,8 @@ mod tests {
     fn values_must_be_of_the_keys_in_their_order() {
         let keys = keys(&["a", "b", "a"]);
         let value = |name: &str| format!("VALUE {name} 0 1\r\nx\r\n");
-        let reply = |names: &[&str]| {
-            names.iter().map(|name| value(name)).collect::<String>() + "END\r\n"
-        };
+        let reply =
+            |names: &[&str]| names.iter().map(|name| value(name)).collect::<String>() + "END\r\n";
         for right in [&[][..], &["a"], &["b"], &["a", "b"], &["a", "a"], &["a", "b", "a"]] {
             assert_eq!(broken_values(&keys, reply(right).as_bytes()), None, "{right:?}");
         }

@@ -160,7 +160,8 @@ impl Core {
         if let Some(node) =
             nodes.iter().find(|&&node| self.pools[pool].snapshot.router().is_refused(node))
         {
-            let text = super::refusal(&crate::plan::ejected(*node, self.pools[pool].snapshot.router()));
+            let text =
+                super::refusal(&crate::plan::ejected(*node, self.pools[pool].snapshot.router()));
             return self.say(key, command, &text);
         }
         let mut backends = Vec::with_capacity(nodes.len());

@@ -85,11 +85,18 @@ impl Core {
             pool.nodes.len(),
         );
         for node in pool.snapshot.router().nodes() {
-            let is_out = pool.snapshot.router().id_of(node.name()).is_some_and(|id| {
-                pool.snapshot.router().ejected().contains(id)
-            });
+            let is_out = pool
+                .snapshot
+                .router()
+                .id_of(node.name())
+                .is_some_and(|id| pool.snapshot.router().ejected().contains(id));
             let state = if is_out { "ejected" } else { "live" };
-            let _ = write!(text, "node:name={},address={},state={state}\r\n", node.name(), node.address());
+            let _ = write!(
+                text,
+                "node:name={},address={},state={state}\r\n",
+                node.name(),
+                node.address()
+            );
         }
         text
     }

@@ -108,7 +108,10 @@ impl Subscriptions {
     fn interests(&self) -> (impl Iterator<Item = (&[u8], u64)>, bool) {
         let has_pattern = self.topics.keys().any(|(kind, _)| *kind == Kind::Pattern);
         let topics = self.topics.iter();
-        (topics.filter_map(|((_, name), topic)| Some((name.as_slice(), topic.member?))), has_pattern)
+        (
+            topics.filter_map(|((_, name), topic)| Some((name.as_slice(), topic.member?))),
+            has_pattern,
+        )
     }
 
     /// The members of the nodes there are connections to.
@@ -134,7 +137,8 @@ impl Core {
         match self.sessions[key].mode.as_deref() {
             Some(Mode::Subscribed(_)) => {}
             Some(Mode::Transaction(_)) => {
-                let text = format!("ERR unsupported by the proxy: '{}' in a transaction", command.name());
+                let text =
+                    format!("ERR unsupported by the proxy: '{}' in a transaction", command.name());
                 return self.refuse(key, command, &text);
             }
             Some(Mode::Waiting { .. }) => return Step::Stalled,
@@ -221,13 +225,7 @@ impl Core {
         }
     }
 
-    fn unsubscribe(
-        &mut self,
-        key: usize,
-        command: Command<'_>,
-        kind: Kind,
-        names: &[&[u8]],
-    ) {
+    fn unsubscribe(&mut self, key: usize, command: Command<'_>, kind: Kind, names: &[&[u8]]) {
         let Some(Mode::Subscribed(own)) = self.sessions[key].mode.as_deref() else {
             return;
         };
@@ -370,18 +368,26 @@ impl Core {
             return match fan_out {
                 // They want connections of their own, and this client's are taken.
                 FanOut::Special(Special::Transaction(_)) => {
-                    let text = format!("ERR unsupported by the proxy: '{}' of a subscriber", command.name());
+                    let text = format!(
+                        "ERR unsupported by the proxy: '{}' of a subscriber",
+                        command.name()
+                    );
                     self.say(key, command, &text)
                 }
                 _ if command.rule.blocking_time() != crate::command::Blocking::No => {
-                    let text = format!("ERR unsupported by the proxy: '{}' of a subscriber", command.name());
+                    let text = format!(
+                        "ERR unsupported by the proxy: '{}' of a subscriber",
+                        command.name()
+                    );
                     self.say(key, command, &text)
                 }
                 _ => self.plainly(sockets, key, command),
             };
         }
         match (fan_out, command.args) {
-            (FanOut::Special(Special::Local(LocalReply::Pong)), [_, rest @ ..]) if rest.len() < 2 => {
+            (FanOut::Special(Special::Local(LocalReply::Pong)), [_, rest @ ..])
+                if rest.len() < 2 =>
+            {
                 let mut reply = b"*2\r\n$4\r\npong\r\n".to_vec();
                 reply.extend(bulk(rest.first().copied().unwrap_or_default()));
                 self.reply(key, command, &reply)
@@ -405,7 +411,11 @@ impl Core {
 
     /// Ends sessions whose subscriptions are on other nodes now: they would hear nothing any more. Who subscribes
     /// again hears.
-    pub(in crate::proxy::core) fn end_misplaced(&mut self, sockets: &mut impl Sockets, pool: usize) {
+    pub(in crate::proxy::core) fn end_misplaced(
+        &mut self,
+        sockets: &mut impl Sockets,
+        pool: usize,
+    ) {
         let view = &self.pools[pool];
         let router = view.snapshot.router();
         let member_of = |node: NodeId| view.nodes[node.index()].member.id();

@@ -109,7 +109,10 @@ impl Core {
             return self.queue_command(sockets, key, command);
         }
         if command.rule.blocking_time() != Blocking::No {
-            let text = format!("ERR unsupported by the proxy: '{}' while keys are watched", command.name());
+            let text = format!(
+                "ERR unsupported by the proxy: '{}' while keys are watched",
+                command.name()
+            );
             return self.say(key, command, &text);
         }
         // Only watching: what concerns the node goes the same way, so that nothing overtakes the WATCH; anything
@@ -200,10 +203,13 @@ impl Core {
         };
         let text = match (pinned, command.args.get(1)) {
             (Some(pinned), Some(name)) => {
-                let other = cross_shard(command.args[0], (name, node), (b"earlier keys", pinned), router);
+                let other =
+                    cross_shard(command.args[0], (name, node), (b"earlier keys", pinned), router);
                 format!("ERR {}", other.message())
             }
-            _ => "ERR the connection of this transaction is lost; DISCARD it and begin again".into(),
+            _ => {
+                "ERR the connection of this transaction is lost; DISCARD it and begin again".into()
+            }
         };
         self.refuse(key, command, &text)
     }
@@ -221,7 +227,8 @@ impl Core {
         let has_key = rule.keys_of(command.args).is_ok_and(|keys| !keys.places.is_empty());
         let is_plain = matches!(rule.fan_out(), FanOut::OneNode | FanOut::ByKey(_)) || is_local;
         if !is_plain {
-            let text = format!("ERR unsupported by the proxy: '{}' in a transaction", command.name());
+            let text =
+                format!("ERR unsupported by the proxy: '{}' in a transaction", command.name());
             return self.refuse(key, command, &text);
         }
         // One that has none though it should have is for a node to refuse, in its own words.
@@ -264,7 +271,11 @@ impl Core {
             return Step::Done;
         }
         if transaction.early.iter().map(Vec::len).sum::<usize>() + command.raw.len() > EARLY {
-            return self.refuse(key, command, "ERR too many commands without a key in a transaction");
+            return self.refuse(
+                key,
+                command,
+                "ERR too many commands without a key in a transaction",
+            );
         }
         transaction.early.push(command.raw.to_vec());
         self.reply(key, command, QUEUED)
@@ -330,7 +341,14 @@ impl Core {
                 transaction.is_multi = true;
                 match transaction.backend() {
                     Some(backend) => {
-                        self.ask_for(sockets, key, backend, command.raw, command.index, Purpose::Whole);
+                        self.ask_for(
+                            sockets,
+                            key,
+                            backend,
+                            command.raw,
+                            command.index,
+                            Purpose::Whole,
+                        );
                         Step::Done
                     }
                     None => self.reply(key, command, b"+OK\r\n"),
