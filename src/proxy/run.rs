@@ -7,6 +7,7 @@ use super::configuration;
 use super::control;
 use super::control::ControlSettings;
 use super::control::ExitReason;
+use super::control::Mailbox;
 use super::core::Note;
 use super::daemon::PidFile;
 use super::daemon::Starter;
@@ -23,12 +24,17 @@ use super::workers::Crew;
 /// `starter` waits to hear that the proxy runs; on any other way out the reason has been logged.
 pub(super) fn run(options: Options, starter: Starter) -> ExitCode {
     let (program, version, pid) = (usage::PROGRAM, usage::VERSION, std::process::id());
+    // From here on no order to this process ends it by mistake, as they do where nobody asks for them.
+    let signals = match Mailbox::open() {
+        Ok(signals) => signals,
+        Err(error) => return super::fail(format_args!("signals cannot be heard: {error}")),
+    };
     log!(Notice, "{program}-{version} started on pid {pid}");
     if let Err(error) = host::raise_descriptor_limit() {
         log!(Warning, "the limit of descriptors could not be raised: {error}");
     }
     match start(&options) {
-        Ok((crew, text)) => serve(options, starter, crew, text),
+        Ok((crew, text)) => serve(options, starter, signals, crew, text),
         Err(reason) => super::fail(reason),
     }
 }
@@ -43,7 +49,13 @@ fn start(options: &Options) -> Result<(Crew, Vec<u8>), String> {
     Ok((Crew::start(options.workers.count().get(), &config, &notes)?, text))
 }
 
-fn serve(options: Options, starter: Starter, crew: Crew, config_text: Vec<u8>) -> ExitCode {
+fn serve(
+    options: Options,
+    starter: Starter,
+    signals: Mailbox,
+    crew: Crew,
+    config_text: Vec<u8>,
+) -> ExitCode {
     let crew = Arc::new(crew);
     let settings = ControlSettings {
         stats: Some((options.stats_address.clone(), options.stats_port)),
@@ -51,7 +63,7 @@ fn serve(options: Options, starter: Starter, crew: Crew, config_text: Vec<u8>) -
         config: options.configuration.clone(),
         config_text,
         is_watching: options.watch,
-        is_hearing_signals: true,
+        signals: Some(signals),
         log: Arc::new(|level, text| note(&Note { level, text: text.into() })),
         reopen_log: Box::new(|| {
             if let Err(error) = log::reopen() {

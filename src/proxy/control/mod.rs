@@ -37,6 +37,7 @@ use mio::Poll;
 use mio::Waker;
 use slab::Slab;
 
+pub(super) use signals::Mailbox;
 pub(super) use signals::Signal;
 
 use super::stats::Stats;
@@ -81,8 +82,8 @@ pub(super) struct ControlSettings {
     pub(super) config_text: Vec<u8>,
     /// Whether to reload the file when it changes, without being told.
     pub(super) is_watching: bool,
-    /// Whether signals of the process are orders.
-    pub(super) is_hearing_signals: bool,
+    /// The signals of the process, if they are orders.
+    pub(super) signals: Option<Mailbox>,
     pub(super) log: Log,
     /// Opens the file of the log again.
     pub(super) reopen_log: Box<dyn Fn() + Send + Sync>,
@@ -168,13 +169,9 @@ pub(super) fn start(settings: ControlSettings, workers: Arc<dyn Workers>) -> io:
         file: ConfigFile::new(settings.config, settings.config_text, clock::now()),
         is_watching: settings.is_watching,
     };
-    let ear = match settings.is_hearing_signals {
-        true => {
-            let common = Arc::clone(&common);
-            Some(Ear::open(move |signal| common.hear(signal))?)
-        }
-        false => None,
-    };
+    let hearer = Arc::clone(&common);
+    let open = |mailbox| Ear::open(mailbox, move |signal| hearer.hear(signal));
+    let ear = settings.signals.map(open).transpose()?;
     let last_words = LastWords(Arc::clone(&common));
     let thread = thread::Builder::new().name("control".into()).spawn(move || {
         let reason = desk.run();

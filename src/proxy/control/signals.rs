@@ -69,7 +69,20 @@ impl Signal {
     }
 }
 
-/// Hears the signals of the process until it is dropped. What they did before is not put back.
+/// Keeps orders that come before there is anyone to obey them; each is kept once. What signals did before is not
+/// put back when this is dropped.
+#[derive(Debug)]
+pub(in crate::proxy) struct Mailbox(Signals);
+
+impl Mailbox {
+    /// Those that end the process go on doing so until somebody listens: its start may take long.
+    pub(in crate::proxy) fn open() -> io::Result<Self> {
+        let kept = Signal::ALL.into_iter().filter(|signal| !signal.is_end());
+        Signals::new(kept.map(Signal::number)).map(Self)
+    }
+}
+
+/// Hears the signals of the process until it is dropped.
 #[derive(Debug)]
 pub(super) struct Ear {
     handle: Handle,
@@ -78,9 +91,14 @@ pub(super) struct Ear {
 impl Ear {
     /// Calls `on_signal` for each signal, on a thread of its own: an order to end must be heard also while the
     /// rest of the control plane waits for something.
-    pub(super) fn open(mut on_signal: impl FnMut(Signal) + Send + 'static) -> io::Result<Self> {
-        let mut signals = Signals::new(Signal::ALL.map(Signal::number))?;
+    pub(super) fn open(
+        Mailbox(mut signals): Mailbox,
+        mut on_signal: impl FnMut(Signal) + Send + 'static,
+    ) -> io::Result<Self> {
         let handle = signals.handle();
+        for signal in Signal::ALL.into_iter().filter(|signal| signal.is_end()) {
+            handle.add_signal(signal.number())?;
+        }
         thread::Builder::new().name("signals".into()).spawn(move || {
             signals.forever().filter_map(Signal::from_number).for_each(&mut on_signal);
         })?;
@@ -102,9 +120,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_signal_is_heard_as_its_order() {
+    fn each_signal_is_heard_as_its_order_also_if_it_came_early() {
         let (sender, receiver) = mpsc::channel();
-        let ear = Ear::open(move |signal| sender.send(signal).unwrap_or_default()).unwrap();
+        let mailbox = Mailbox::open().unwrap();
+        let early = Signal::ALL.into_iter().filter(|signal| !signal.is_end());
+        early.clone().for_each(|signal| {
+            signal_hook::low_level::raise(signal.number()).unwrap();
+        });
+        let ear = Ear::open(mailbox, move |signal| sender.send(signal).unwrap_or_default());
+        let ear = ear.unwrap();
+        // In whatever order.
+        let heard: Vec<_> = early
+            .clone()
+            .map(|_| receiver.recv_timeout(Duration::from_secs(10)).unwrap())
+            .collect();
+        assert!(early.clone().all(|signal| heard.contains(&signal)), "{heard:?}");
         for signal in Signal::ALL {
             signal_hook::low_level::raise(signal.number()).unwrap();
             assert_eq!(receiver.recv_timeout(Duration::from_secs(10)), Ok(signal));

@@ -241,7 +241,8 @@ impl Core {
             }
             (Purpose::Part(part), Some(session)) => {
                 let place = session.place_of(pending.ticket);
-                if let Some(Ticket { state: State::Gathering(gathering), .. }) = session.queue.get(place)
+                if let Some(Ticket { state: State::Gathering(gathering), .. }) =
+                    session.queue.get(place)
                     && let Some(what) = broken_start(gathering, part, rest)
                 {
                     return Err(Closed::Broken(what.into()));
@@ -296,7 +297,8 @@ impl Core {
         let time = self.micros.saturating_sub(pending.at);
         counters.latency.record(std::time::Duration::from_micros(time));
         let session_key = pending.session as usize;
-        if pending.purpose != Purpose::Whole || self.session_of(session_key, pending.serial).is_none()
+        if pending.purpose != Purpose::Whole
+            || self.session_of(session_key, pending.serial).is_none()
         {
             return;
         }

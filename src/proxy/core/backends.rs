@@ -376,7 +376,9 @@ impl Core {
             };
             let is_stream = backend.stream.is_some();
             if !is_stream && !backend.is_resp3 && is_of_resp3(backend, rest) {
-                return Err(Closed::Broken("it sent a reply of RESP3, which nobody asked for".into()));
+                return Err(Closed::Broken(
+                    "it sent a reply of RESP3, which nobody asked for".into(),
+                ));
             }
             let length = backend.scanner.scan(rest, pending.asked).map_err(Closed::Broken)?;
             match length {

@@ -13,14 +13,18 @@ use rustix::process::Signal;
 use super::support::Redis;
 use super::support::line;
 use super::support::pool;
+use crate::support::Process;
 use crate::support::eventually;
 use crate::support::fake_node::FakeNode;
 use crate::support::fake_node::Step;
+use crate::support::free_port;
 use crate::support::listens;
 use crate::support::proxy::Program;
 use crate::support::proxy::Proxy;
+use crate::support::proxy_client::Client;
 use crate::support::proxy_client::bulk;
 use crate::support::proxy_client::request;
+use crate::support::scratch;
 
 const OK: &str = "+OK\r\n";
 const PONG: &str = "+PONG\r\n";
@@ -44,6 +48,29 @@ fn sighup_opens_the_log_again() {
         assert!(!fs::read_to_string(&moved).unwrap()[before.len()..].contains("level"));
         assert_eq!(proxy.client().ask("PING"), PONG, "{program:?}");
     }
+}
+
+/// What comes while it starts is kept until it has.
+#[test]
+fn signals_that_come_early_do_not_end_it() {
+    let Some(redis) = Redis::start(1) else { return };
+    if !Program::Ours.is_chosen() {
+        return;
+    }
+    let directory = scratch();
+    let [port, stats] = [free_port(), free_port()];
+    let file = format!("p:\n  listen: 127.0.0.1:{port}\n{}", redis.pool(&[]));
+    fs::write(directory.join("F"), file).unwrap();
+    let mut command = Program::Ours.command();
+    command.args(["-c", "F", "-a", "127.0.0.1", "-s", &stats.to_string()]);
+    let process = Process::start(&mut command, directory);
+    // From its first word on.
+    eventually("it says something", || process.log().contains("started on pid"));
+    for signal in [Signal::HUP, Signal::TTIN, Signal::TTOU, Signal::USR1, Signal::USR2] {
+        process.signal(signal);
+    }
+    eventually("it has obeyed", || process.log().contains("is reloaded, nothing is different"));
+    assert_eq!(Client::connect(port).ask("PING"), PONG);
 }
 
 /// Row 77.
@@ -263,7 +290,7 @@ fn pools_come_and_go_with_the_file() {
     let pools = [redis.pool(&[]), redis.pool(&[])];
     let proxy = Proxy::start(Program::Ours, &pools);
     let second = proxy.ports()[1];
-    assert_eq!(crate::support::proxy_client::Client::connect(second).ask("PING"), PONG);
+    assert_eq!(Client::connect(second).ask("PING"), PONG);
     proxy.rewrite(&pools[..1]);
     proxy.process().signal(Signal::USR1);
     eventually("the second pool is gone", || !listens(second));
@@ -271,7 +298,7 @@ fn pools_come_and_go_with_the_file() {
     proxy.rewrite(&pools);
     proxy.process().signal(Signal::USR1);
     eventually("it is back", || listens(second));
-    assert_eq!(crate::support::proxy_client::Client::connect(second).ask("PING"), PONG);
+    assert_eq!(Client::connect(second).ask("PING"), PONG);
 }
 
 #[test]

@@ -8,6 +8,8 @@ use crate::command::Gather;
 use crate::node::NodeId;
 use crate::plan::Part;
 use crate::plan::Split;
+use crate::protocol::resp::Body;
+use crate::protocol::resp::Header;
 use crate::protocol::resp::write_array_header;
 use crate::protocol::resp::write_bulk_string;
 use crate::proxy::core::buffers::Buffers;
@@ -16,8 +18,6 @@ use crate::proxy::core::sessions::is_error;
 use crate::proxy::core::ticket::Fragment;
 use crate::proxy::core::ticket::Gathering;
 use crate::proxy::core::ticket::How;
-use crate::protocol::resp::Body;
-use crate::protocol::resp::Header;
 
 /// What the client is answered, now that all parts are there.
 pub(in crate::proxy::core) fn gather(

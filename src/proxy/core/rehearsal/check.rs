@@ -159,7 +159,13 @@ fn backends(core: &Core) {
         }
         if backend.is_paused {
             let mut sessions = core.sessions.iter();
-            assert!(sessions.any(|(_, session)| session.paused.as_ref().is_some_and(|paused| paused.contains(&key))), "{key} is paused");
+            assert!(
+                sessions.any(|(_, session)| session
+                    .paused
+                    .as_ref()
+                    .is_some_and(|paused| paused.contains(&key))),
+                "{key} is paused"
+            );
         }
         if let Some(timeout) = core.pools[backend.pool].settings.timeout
             && let Some(deadline) = backend.deadline(timeout)
