@@ -71,6 +71,7 @@ pub fn main() -> ExitCode {
 
 /// In the background, if that is asked for.
 fn start(options: Options) -> ExitCode {
+    host::settle_allocator();
     let starter = if options.daemonize {
         match daemon::detach() {
             Ok(Side::Daemon(starter)) => starter,
