@@ -20,8 +20,8 @@ use crate::proxy::settings::Protocol;
 
 /// Of a reply that is not complete so much goes to the client at once.
 const STREAMED: usize = 16 << 10;
-/// A reply that has to be complete before it is of use may be so large.
-const HELD: usize = 1 << 30;
+/// A reply may be so large: as much as Redis's largest string, and what is around it.
+const HELD: usize = 513 << 20;
 
 impl Core {
     /// A reply has come that a session waits for.
@@ -229,13 +229,14 @@ impl Core {
         pending: Pending,
         rest: &[u8],
     ) -> Result<bool, Closed> {
+        let known = self.backends[key].scanner.known(rest);
         let session = self.sessions.get_mut(pending.session as usize);
         let session = session.filter(|session| session.serial == pending.serial);
         let goes_on = match (pending.purpose, session) {
             (Purpose::Nothing, _) => true,
             (Purpose::Whole, Some(session)) => {
                 let is_next = session.place_of(pending.ticket) == 0 && !session.queue.is_empty();
-                let goes_on = is_next && rest.len() >= STREAMED && !pending.asked.may_be_hidden();
+                let goes_on = is_next && known >= STREAMED && !pending.asked.may_be_hidden();
                 session.is_streamed |= goes_on;
                 goes_on
             }
@@ -267,15 +268,19 @@ impl Core {
         key: usize,
         pending: Pending,
         piece: &[u8],
-    ) {
+    ) -> Result<(), Closed> {
         if let Some(stream) = &mut self.backends[key].stream {
             stream.length = stream.length.saturating_add(piece.len());
+            if stream.length > HELD {
+                return Err(Closed::Broken("a reply has no end".into()));
+            }
         }
         let session = pending.session as usize;
         let is_awaited = pending.purpose == Purpose::Whole;
         if is_awaited && self.session_of(session, pending.serial).is_some() {
             self.send_to_session(sockets, session, piece);
         }
+        Ok(())
     }
 
     /// Passes on the last piece of a reply.
@@ -285,10 +290,10 @@ impl Core {
         key: usize,
         pending: Pending,
         piece: &[u8],
-    ) {
-        self.pass_on(sockets, key, pending, piece);
+    ) -> Result<(), Closed> {
+        self.pass_on(sockets, key, pending, piece)?;
         let Some(backend) = self.backends.get_mut(key) else {
-            return;
+            return Ok(());
         };
         let length = backend.stream.take().map_or(0, |stream| stream.length);
         backend.queue.pop_front();
@@ -300,7 +305,7 @@ impl Core {
         if pending.purpose != Purpose::Whole
             || self.session_of(session_key, pending.serial).is_none()
         {
-            return;
+            return Ok(());
         }
         let session = &mut self.sessions[session_key];
         session.is_streamed = false;
@@ -312,6 +317,7 @@ impl Core {
         }
         self.answered(session_key, 0);
         self.push_held(sockets, session_key);
+        Ok(())
     }
 
     /// A client has taken what it was sent: nodes that waited for it are read again.

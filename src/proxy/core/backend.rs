@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::buffers::Outgoing;
+use super::memcache::Asked;
 use crate::protocol::resp::Scanner;
 use crate::proxy::settings::Endpoint;
 use crate::topology::Member;
@@ -81,7 +82,7 @@ pub(super) struct Pending {
     /// Of the request.
     pub(super) bytes: u32,
     /// What memcached was asked.
-    pub(super) asked: super::memcache::Asked,
+    pub(super) asked: Asked,
 }
 
 /// What a reply is for.
@@ -118,17 +119,32 @@ impl Scan {
     pub(super) fn scan(
         &mut self,
         bytes: &[u8],
-        asked: super::memcache::Asked,
+        asked: Asked,
     ) -> Result<Option<usize>, String> {
         match self {
             Self::Redis(scanner) => scanner.scan(bytes).map_err(|error| error.to_string()),
             Self::Memcache(scanner) => {
-                scanner.scan(asked.expected(), bytes).map_err(|error| error.to_string())
+                let length = scanner.scan(asked.expected(), bytes).map_err(|error| error.to_string())?;
+                // An endless reply never shows its end.
+                match asked {
+                    Asked::Values(most) if length.is_none() && scanner.values() > most => {
+                        Err("it sent more values than it was asked for".into())
+                    }
+                    _ => Ok(length),
+                }
             }
         }
     }
 
-    /// How many of the bytes that were scanned belong to the reply in any case. They are forgotten.
+    /// How many of the bytes that were scanned belong to the reply in any case.
+    pub(super) fn known(&self, bytes: &[u8]) -> usize {
+        match self {
+            Self::Redis(scanner) => scanner.known(bytes),
+            Self::Memcache(scanner) => scanner.known(bytes),
+        }
+    }
+
+    /// As [`known`](Self::known), and they are forgotten.
     pub(super) fn take_known(&mut self, bytes: &[u8]) -> usize {
         match self {
             Self::Redis(scanner) => {
@@ -145,7 +161,7 @@ impl Scan {
     }
 
     /// How many bytes are missing at least of the reply that begins `bytes`, which were scanned.
-    pub(super) fn missing(&self, bytes: &[u8], asked: super::memcache::Asked) -> usize {
+    pub(super) fn missing(&self, bytes: &[u8], asked: Asked) -> usize {
         match self {
             Self::Redis(scanner) => scanner.missing(bytes),
             Self::Memcache(scanner) => scanner.missing(asked.expected(), bytes),
@@ -171,7 +187,7 @@ impl Pending {
             purpose,
             at,
             bytes: 0,
-            asked: super::memcache::Asked::Line,
+            asked: Asked::Line,
         }
     }
 }

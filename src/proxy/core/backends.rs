@@ -385,7 +385,7 @@ impl Core {
                 Some(length) => {
                     *used += length;
                     if is_stream {
-                        self.end_stream(sockets, key, pending, &rest[..length]);
+                        self.end_stream(sockets, key, pending, &rest[..length])?;
                     } else {
                         self.take_reply(sockets, key, pending, &rest[..length])?;
                     }
@@ -394,7 +394,7 @@ impl Core {
                     if is_stream || self.begin_stream(key, pending, rest)? {
                         let known = self.backends[key].scanner.take_known(rest);
                         *used += known;
-                        self.pass_on(sockets, key, pending, &rest[..known]);
+                        self.pass_on(sockets, key, pending, &rest[..known])?;
                     }
                     break;
                 }

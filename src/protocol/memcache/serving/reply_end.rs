@@ -36,6 +36,8 @@ pub(crate) struct ReplyScanner {
     is_in_value: bool,
     /// A line was read, and others follow.
     has_begun: bool,
+    /// Values that have begun.
+    values: u32,
 }
 
 /// What a line says of the reply it belongs to.
@@ -89,6 +91,7 @@ impl ReplyScanner {
                 Part::Last => return Ok(Some(self.finish())),
                 Part::Inner => {}
                 Part::Value(length) => {
+                    self.values = self.values.saturating_add(1);
                     self.is_in_value = true;
                     let end = self.position.checked_add(length);
                     self.position = end.ok_or(BrokenReply::Number)?;
@@ -103,6 +106,11 @@ impl ReplyScanner {
         debug_assert!(count <= self.position, "what is not known to be of the reply is not taken");
         self.position = self.position.saturating_sub(count);
         self.searched = self.searched.saturating_sub(count);
+    }
+
+    /// How many values there were until now of the reply that is not complete.
+    pub(crate) fn values(&self) -> u32 {
+        self.values
     }
 
     /// How many of `bytes`, which were scanned, belong to the reply in any case.

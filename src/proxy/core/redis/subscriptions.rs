@@ -42,6 +42,8 @@ pub(in crate::proxy::core) struct Subscriptions {
 struct Topic {
     /// Confirmations of nodes that have not come.
     left: usize,
+    /// Whether the client was told once that it has it.
+    is_confirmed: bool,
     /// How many of them are one for the client.
     nodes: usize,
     /// The member of the only node, if it is a channel.
@@ -102,7 +104,7 @@ impl Subscriptions {
     /// apart.
     fn count(&self, kind: Kind) -> usize {
         let is_shard = |kind: &Kind| *kind == Kind::Shard;
-        let confirmed = self.topics.iter().filter(|(_, topic)| topic.left == 0);
+        let confirmed = self.topics.iter().filter(|(_, topic)| topic.is_confirmed);
         confirmed.filter(|((other, _), _)| is_shard(other) == is_shard(&kind)).count()
     }
 
@@ -194,8 +196,11 @@ impl Core {
         if let Some(Mode::Subscribed(own)) = self.sessions[key].mode.as_deref_mut() {
             let member = (kind != Kind::Pattern).then_some(first);
             // Who subscribes twice is told so twice.
-            let before = own.topics.get(&(kind, name.to_vec())).map_or(0, |topic| topic.left);
-            let topic = Topic { left: before + nodes.len(), nodes: nodes.len(), member };
+            let known = own.topics.get(&(kind, name.to_vec()));
+            let before = known.map_or(0, |topic| topic.left);
+            let is_confirmed = known.is_some_and(|topic| topic.is_confirmed);
+            let left = before + nodes.len();
+            let topic = Topic { left, is_confirmed, nodes: nodes.len(), member };
             own.topics.insert((kind, name.to_vec()), topic);
         }
         for node in nodes {
@@ -357,6 +362,7 @@ impl Core {
             let was = topic.left;
             topic.left = was.saturating_sub(1);
             if was > 0 && topic.left % topic.nodes == 0 {
+                topic.is_confirmed = true;
                 let unknown = (self.table.index_count() - 1) as u16;
                 self.confirm(key, unknown, kind, true, Some(&name));
             }
