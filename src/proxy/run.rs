@@ -81,7 +81,13 @@ fn serve(
         Err(error) => {
             let path = options.pid_file.unwrap_or_default();
             let (path, reason) = (path.display(), log::reason(&error));
-            return super::fail(format_args!("pid file '{path}' cannot be written: {reason}"));
+            let text = format!("pid file '{path}' cannot be written: {reason}");
+            if options.daemonize {
+                return super::fail(text);
+            }
+            // Whoever started it in the foreground knows it without.
+            log!(Error, "{text}");
+            None
         }
     };
     if let Err(error) = starter.ready() {

@@ -32,9 +32,12 @@ use std::sync::mpsc::Receiver;
 use std::sync::mpsc::Sender;
 use std::thread;
 use std::thread::JoinHandle;
+use std::time::Duration;
+use std::time::Instant;
 
 use mio::Poll;
 use mio::Waker;
+use parking_lot::Mutex;
 use slab::Slab;
 
 pub(super) use signals::Mailbox;
@@ -51,6 +54,10 @@ use listener::SocketFile;
 use reload::ConfigFile;
 use reports::Reports;
 use signals::Ear;
+
+/// An order to end that comes so soon after the first is that one once more: `timeout` signals its child and then the
+/// group that the child is in.
+const ECHO: Duration = Duration::from_millis(200);
 
 /// What the control plane asks of the workers.
 pub(super) trait Workers: Send + Sync {
@@ -121,6 +128,8 @@ pub(super) struct Control {
 struct Common {
     workers: Arc<dyn Workers>,
     is_draining: AtomicBool,
+    /// When it was first said to end.
+    told_to_end: Mutex<Option<Instant>>,
     orders: Sender<Order>,
     reasons: Sender<ExitReason>,
     waker: Waker,
@@ -152,6 +161,7 @@ pub(super) fn start(settings: ControlSettings, workers: Arc<dyn Workers>) -> io:
     let common = Arc::new(Common {
         workers: Arc::clone(&workers),
         is_draining: AtomicBool::new(false),
+        told_to_end: Mutex::new(None),
         orders: order_sender,
         reasons: reason_sender,
         waker: Waker::new(poll.registry(), desk::WAKER)?,
@@ -222,11 +232,14 @@ impl Common {
     fn hear(&self, signal: Signal) {
         (self.log)(level::NOTICE, &signal.text());
         if signal.is_end() {
-            if self.is_draining.swap(true, Ordering::SeqCst) {
+            let now = clock::now();
+            let first = *self.told_to_end.lock().get_or_insert(now);
+            if !self.is_draining.swap(true, Ordering::SeqCst) {
+                self.workers.drain();
+            } else if now.saturating_duration_since(first) >= ECHO {
                 let _ = self.reasons.send(ExitReason::Forced);
                 return;
             }
-            self.workers.drain();
         }
         self.order(Order::Signal(signal));
     }

@@ -277,9 +277,23 @@ fn reports_go_on_while_the_workers_drain() {
 fn a_second_order_to_end_ends_at_once() {
     let scene = Scene::new();
     scene.control.signal(Signal::Interrupt);
+    let told = &scene.control.common.told_to_end;
+    *told.lock() = clock::now().checked_sub(ECHO);
     scene.control.signal(Signal::Terminate);
     assert_eq!(scene.workers.drains.load(Ordering::SeqCst), 1);
     assert!(matches!(finish(scene), ExitReason::Forced));
+}
+
+#[test]
+fn an_order_to_end_that_comes_twice_at_once_is_one() {
+    let scene = Scene::new();
+    scene.control.signal(Signal::Terminate);
+    // However long this machine took between the two.
+    *scene.control.common.told_to_end.lock() = Some(clock::now());
+    scene.control.signal(Signal::Terminate);
+    assert_eq!(scene.workers.drains.load(Ordering::SeqCst), 1);
+    scene.workers.is_finished.store(true, Ordering::SeqCst);
+    assert!(matches!(finish(scene), ExitReason::Drained));
 }
 
 #[test]

@@ -7,6 +7,8 @@ use super::support::Memcacheds;
 use super::support::Redis;
 use super::support::Sides;
 use crate::support::is_installed;
+use crate::support::proxy_client::bulk;
+use crate::support::proxy_client::request;
 
 #[test]
 fn redis_cli() {
@@ -94,6 +96,40 @@ fn redis_py() {
     }
 }
 
+/// What go-redis 9 says on a new connection, each line at once: a server need not know `CLIENT MAINT_NOTIFICATIONS`,
+/// but the connection has to live on.
+#[test]
+fn the_handshake_of_go_redis() {
+    let Some(redis) = Redis::start(3) else { return };
+    Sides::ours(&redis, &[]).each(|proxy| {
+        let mut client = proxy.client();
+        let hello = client.ask("HELLO 3");
+        assert!(hello.starts_with('%') && hello.contains("$5\r\nproto\r\n:3\r\n"), "{hello}");
+        assert_eq!(client.ask("CLIENT SETNAME application"), "+OK\r\n");
+        let reply = client.ask("CLIENT MAINT_NOTIFICATIONS ON moving-endpoint-type external-ip");
+        assert!(reply.starts_with("-ERR "), "{reply}");
+        let library = ["LIB-NAME go-redis(,go1.24)", "LIB-VER 9.16.0"]
+            .map(|pair| request(&format!("CLIENT SETINFO {pair}")));
+        client.send(library.concat());
+        assert_eq!([client.reply(), client.reply()], ["+OK\r\n", "+OK\r\n"]);
+        assert_eq!(client.ask("SET k v"), "+OK\r\n");
+        assert_eq!(client.ask("GET none"), "_\r\n");
+        assert_eq!(client.ask("CLIENT GETNAME"), bulk("application"));
+    });
+}
+
+/// For JavaScript.
+#[test]
+fn node_redis() {
+    let Some(redis) = Redis::start(3) else { return };
+    let Some(directories) = node_modules("redis") else { return };
+    let script = include_str!("clients/with_node_redis.js");
+    Sides::ours(&redis, &["hash_tag: '{}'"]).each(|proxy| {
+        let port = proxy.port().to_string();
+        run(Command::new("node").env("NODE_PATH", directories).args(["-e", script, &port]));
+    });
+}
+
 #[test]
 fn pymemcache() {
     let Some(memcacheds) = Memcacheds::start(3) else { return };
@@ -121,6 +157,24 @@ fn python_with(module: &str) -> Option<&'static str> {
         eprintln!("SKIPPED: Python has no {module}; run script/bootstrap");
     }
     python
+}
+
+/// Where Node.js finds the module. If it does not, the test is skipped, or under CI fails.
+fn node_modules(module: &str) -> Option<&'static str> {
+    // Debian's packages put them into the second one, which a Node.js of somebody else does not know.
+    const DIRECTORIES: &str = "/usr/lib/nodejs:/usr/share/nodejs";
+    if !is_installed("node") {
+        return None;
+    }
+    let mut node = Command::new("node");
+    node.env("NODE_PATH", DIRECTORIES).args(["-e", &format!("require('{module}')")]);
+    let has = node.output().is_ok_and(|output| output.status.success());
+    if !has {
+        let is_ci = std::env::var("CI").is_ok_and(|value| value == "true");
+        assert!(!is_ci, "Node.js has no {module}; run script/bootstrap");
+        eprintln!("SKIPPED: Node.js has no {module}; run script/bootstrap");
+    }
+    has.then_some(DIRECTORIES)
 }
 
 /// Runs a program that is to succeed.

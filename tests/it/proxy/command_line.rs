@@ -7,8 +7,10 @@ use std::process::Command;
 use std::process::Stdio;
 use std::time::Duration;
 
+use crate::support::Process;
 use crate::support::free_port;
 use crate::support::is_installed;
+use crate::support::listens;
 use crate::support::scratch;
 use crate::support::within;
 
@@ -306,6 +308,41 @@ fn a_daemon_that_cannot_start_says_so_to_the_shell() {
     assert!(ours.text.contains(reason), "{}", ours.text);
     assert!(fs::read_to_string(directory.join("log")).unwrap().contains(reason));
     assert!(!directory.join("pid").exists());
+    fs::remove_dir_all(directory).unwrap();
+}
+
+/// In the foreground it is written as well, but nobody is lost without it.
+#[test]
+fn a_pid_file_that_cannot_be_written_ends_a_daemon_alone() {
+    let directory = scratch();
+    let [port, stats] = [free_port(), free_port()];
+    fs::write(directory.join("good.yml"), good(&format!("127.0.0.1:{port}"))).unwrap();
+    let stats = stats.to_string();
+    let arguments = ["-c", "good.yml", "-a", "127.0.0.1", "-s", &stats, "-o", "log", "-p"];
+    let text = "pid file 'nowhere/pid' cannot be written: No such file or directory";
+    let ours = end(OURS, &[&arguments[..], &["nowhere/pid", "-d"]].concat(), &directory);
+    assert_eq!((ours.code, ours.first_line()), (Some(1), text));
+
+    for (file, is_written) in [("nowhere/pid", false), ("pid", true)] {
+        let mut command = Command::new(OURS);
+        command.args(arguments).arg(file);
+        let own = scratch();
+        fs::copy(directory.join("good.yml"), own.join("good.yml")).unwrap();
+        let mut process = Process::start(&mut command, own);
+        let directory = process.directory().to_owned();
+        within(Duration::from_secs(20), "it listens", || listens(port));
+        if is_written {
+            let pid = || fs::read_to_string(directory.join(file)).unwrap_or_default();
+            within(Duration::from_secs(20), "its number", || pid() == process.id().to_string());
+        } else {
+            let log = || fs::read_to_string(directory.join("log")).unwrap();
+            within(Duration::from_secs(20), "it says so", || log().contains(text));
+        }
+        process.signal(rustix::process::Signal::TERM);
+        within(Duration::from_secs(20), "it ends", || process.has_ended());
+        assert_eq!(process.exit_status().and_then(|status| status.code()), Some(0));
+        assert!(!directory.join(file).exists());
+    }
     fs::remove_dir_all(directory).unwrap();
 }
 

@@ -200,6 +200,27 @@ fn sigusr1_loads_the_file_again() {
     }
 }
 
+/// `timeout` signals its child and then its group, in which the child is.
+#[test]
+fn sigterm_that_comes_twice_at_once_counts_once() {
+    if !Program::Ours.is_chosen() {
+        return;
+    }
+    let node = FakeNode::start(|request| {
+        vec![Step::Wait(Duration::from_millis(400)), Step::Send(bulk(&request.key()).into_bytes())]
+    });
+    let mut proxy = Proxy::start(Program::Ours, &[pool(&["redis: true"], &[line(0, node.port())])]);
+    let mut client = proxy.client();
+    client.send(request("GET a"));
+    eventually("the node has it", || node.lines().len() == 1);
+    proxy.process().signal(Signal::TERM);
+    eventually("it is heard", || proxy.process().log().contains("(SIGTERM)"));
+    proxy.process().signal(Signal::TERM);
+    assert_eq!(client.rest(), bulk("a"));
+    eventually("it has ended", || proxy.process_mut().has_ended());
+    assert_eq!(proxy.process_mut().exit_status().and_then(|status| status.code()), Some(0));
+}
+
 #[test]
 fn a_file_that_is_wrong_changes_nothing_and_is_told() {
     let Some(redis) = Redis::start(2) else { return };
