@@ -28,6 +28,7 @@ mod pools;
 mod reply;
 mod run;
 mod settings;
+mod socket_file;
 mod stats;
 #[cfg(feature = "proxy-tls")]
 mod tls;
