@@ -16,6 +16,7 @@ use std::panic::Location;
 use std::path::Path;
 use std::process::ExitCode;
 
+mod changes;
 mod configuration;
 mod control;
 mod core;

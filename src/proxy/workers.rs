@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
+use super::changes::changed_directives;
 use super::control::Workers;
 use super::driver::Handle;
 use super::driver::ListenerOrder;
@@ -106,6 +107,11 @@ impl Crew {
                 entrance.map(|Entrance { sockets, file }| (sockets, file)).unzip();
             let (settings, file) = match pools.iter_mut().find(|old| old.precedes(&draft)) {
                 Some(old) => {
+                    let name = config.name();
+                    let directives = changed_directives(&old.config, &config);
+                    changes.extend(directives.iter().map(|directive| {
+                        format!("pool '{name}': directive \"{directive}\" has changed")
+                    }));
                     let (settings, mut changed) = draft.into_successor(&old.settings, now());
                     changes.append(&mut changed);
                     (settings, new_file.unwrap_or_else(|| old.file.take()))
