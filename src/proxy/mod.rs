@@ -16,6 +16,7 @@ use std::panic::Location;
 use std::path::Path;
 use std::process::ExitCode;
 
+mod changes;
 mod configuration;
 mod control;
 mod core;
@@ -28,6 +29,7 @@ mod pools;
 mod reply;
 mod run;
 mod settings;
+mod socket_file;
 mod stats;
 #[cfg(feature = "proxy-tls")]
 mod tls;

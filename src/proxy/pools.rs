@@ -18,6 +18,7 @@ use super::settings::Credentials;
 use super::settings::Endpoint;
 use super::settings::PoolSettings;
 use super::settings::Protocol;
+use super::socket_file::SocketFile;
 use super::tls::ListenerTls;
 use super::tls::PoolTls;
 use crate::config::FailedReads;
@@ -132,28 +133,39 @@ fn endpoints(config: &PoolConfig, tls: &PoolTls) -> Vec<Endpoint> {
         .collect()
 }
 
+/// Where clients of a pool come in.
+#[derive(Debug)]
+pub(super) struct Entrance {
+    /// One a worker.
+    pub(super) sockets: Vec<Listening>,
+    /// Of a unix socket.
+    pub(super) file: Option<SocketFile>,
+}
+
 /// Opens the sockets of a pool, one a worker where the system spreads clients over them.
 ///
 /// # Errors
 ///
 /// Where it cannot listen, and why.
-pub(super) fn listen(config: &PoolConfig, workers: usize) -> Result<Vec<Listening>, String> {
+pub(super) fn listen(config: &PoolConfig, workers: usize) -> Result<Entrance, String> {
     let complain = |error: io::Error| {
         let (name, listen) = (config.name(), config.listen());
         format!("pool '{name}' cannot listen on '{listen}': {}", super::log::reason(&error))
     };
-    let sockets = match config.listen().address() {
-        Address::Unix(path) => listen_unix(config, path).map(|first| vec![first]),
-        Address::Tcp { host, port } => listen_tcp(config, host, *port, workers),
+    let entrance = match config.listen().address() {
+        Address::Unix(path) => listen_unix(config, path),
+        Address::Tcp { host, port } => {
+            listen_tcp(config, host, *port, workers).map(|sockets| Entrance { sockets, file: None })
+        }
         #[allow(unreachable_patterns, reason = "addresses of other kinds may come")]
         _ => Err(io::ErrorKind::Unsupported.into()),
     };
-    let mut sockets = sockets.map_err(complain)?;
-    while sockets.len() < workers {
-        let again = sockets[0].try_clone().map_err(complain)?;
-        sockets.push(again);
+    let mut entrance = entrance.map_err(complain)?;
+    while entrance.sockets.len() < workers {
+        let again = entrance.sockets[0].try_clone().map_err(complain)?;
+        entrance.sockets.push(again);
     }
-    Ok(sockets)
+    Ok(entrance)
 }
 
 fn listen_tcp(
@@ -180,7 +192,7 @@ fn bind(config: &PoolConfig, address: SocketAddr, shares: bool) -> io::Result<Li
     Ok(Listening::Tcp(socket.into()))
 }
 
-fn listen_unix(config: &PoolConfig, path: &str) -> io::Result<Listening> {
+fn listen_unix(config: &PoolConfig, path: &str) -> io::Result<Entrance> {
     // What was left behind is removed, as nutcracker does; but nothing that is no socket.
     match std::fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path)?,
@@ -188,11 +200,12 @@ fn listen_unix(config: &PoolConfig, path: &str) -> io::Result<Listening> {
         Err(_) => {}
     }
     let listener = UnixListener::bind(path)?;
+    let file = Some(SocketFile::of(path.as_ref())?);
     listener.set_nonblocking(true)?;
     if let Some(mode) = config.listen().mode() {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
     }
-    Ok(Listening::Unix(listener))
+    Ok(Entrance { sockets: vec![Listening::Unix(listener)], file })
 }
 
 #[cfg(test)]

@@ -95,8 +95,8 @@ fn serve(
     }
     match control.wait() {
         ExitReason::Drained => {
-            if let Ok(crew) = Arc::try_unwrap(crew) {
-                crew.join();
+            if !crew.finish() {
+                return super::fail("a worker has failed");
             }
             log!(Notice, "done, rabbit done");
             ExitCode::SUCCESS

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
+use super::changes::changed_directives;
 use super::control::Workers;
 use super::driver::Handle;
 use super::driver::ListenerOrder;
@@ -19,8 +20,10 @@ use super::driver::Notes;
 use super::driver::Order;
 use super::driver::Worker;
 use super::pools::Draft;
+use super::pools::Entrance;
 use super::pools::listen;
 use super::settings::PoolSettings;
+use super::socket_file::SocketFile;
 use super::stats::Stats;
 use crate::config::NutcrackerConfig;
 use crate::config::PoolConfig;
@@ -31,9 +34,24 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// All workers.
 pub(super) struct Crew {
     handles: Vec<Handle>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
     /// What is in force.
-    pools: Mutex<Vec<(PoolConfig, Arc<PoolSettings>)>>,
+    pools: Mutex<Vec<Pool>>,
+}
+
+/// A pool that is in force.
+struct Pool {
+    config: PoolConfig,
+    settings: Arc<PoolSettings>,
+    /// Of the unix socket on which it listens, if it is one.
+    file: Option<SocketFile>,
+}
+
+impl Pool {
+    /// Whether this is the pool that `draft` is to follow.
+    fn precedes(&self, draft: &Draft) -> bool {
+        self.config.name() == draft.config.name() && self.settings.protocol == draft.protocol()
+    }
 }
 
 impl Crew {
@@ -48,20 +66,21 @@ impl Crew {
         notes: &Notes,
     ) -> Result<Self, String> {
         let complain = |error: io::Error| format!("a worker cannot be started: {error}");
-        let (mut handles, mut threads, mut workers) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut handles, mut workers) = (Vec::new(), Vec::new());
         for number in 0..count {
             let (worker, handle) =
                 Worker::new(number as u32, Arc::clone(notes)).map_err(complain)?;
             workers.push(worker);
             handles.push(handle);
         }
-        let crew = Self { handles, threads: Vec::new(), pools: Mutex::new(Vec::new()) };
+        let crew = Self { handles, threads: Mutex::default(), pools: Mutex::default() };
         crew.put_in_force(config)?;
         for (number, worker) in workers.into_iter().enumerate() {
             let thread = std::thread::Builder::new().name(format!("worker-{number}"));
-            threads.push(thread.spawn(move || worker.run()).map_err(complain)?);
+            let thread = thread.spawn(move || worker.run()).map_err(complain)?;
+            crew.threads.lock().push(thread);
         }
-        Ok(Self { threads, ..crew })
+        Ok(crew)
     }
 
     /// Puts a configuration in force, whole or not at all; answers what has changed.
@@ -70,45 +89,46 @@ impl Crew {
         // All that can fail comes first.
         let drafts =
             config.pools().iter().cloned().map(Draft::new).collect::<Result<Vec<_>, _>>()?;
-        let mut sockets: Vec<Option<Vec<Listening>>> = Vec::new();
+        let mut entrances = Vec::new();
         for draft in &drafts {
-            let listens_already = pools.iter().any(|(old, settings)| {
-                settings.protocol == draft.protocol()
-                    && old.name() == draft.config.name()
-                    && is_same_socket(old, &draft.config)
-            });
-            sockets.push(match listens_already {
+            let listens_already = pools
+                .iter()
+                .any(|old| old.precedes(draft) && is_same_socket(&old.config, &draft.config));
+            entrances.push(match listens_already {
                 true => None,
                 false => Some(listen(&draft.config, self.handles.len())?),
             });
         }
         let mut changes = Vec::new();
-        let mut next = Vec::new();
-        for draft in drafts {
+        let (mut next, mut sockets) = (Vec::new(), Vec::new());
+        for (draft, entrance) in drafts.into_iter().zip(entrances) {
             let config = draft.config.clone();
-            let old = pools.iter().find(|(old, settings)| {
-                old.name() == config.name() && settings.protocol == draft.protocol()
-            });
-            let settings = match old {
-                Some((_, old)) => {
-                    let (settings, mut changed) = draft.into_successor(old, now());
+            let (new_sockets, new_file) =
+                entrance.map(|Entrance { sockets, file }| (sockets, file)).unzip();
+            let (settings, file) = match pools.iter_mut().find(|old| old.precedes(&draft)) {
+                Some(old) => {
+                    let name = config.name();
+                    let directives = changed_directives(&old.config, &config);
+                    changes.extend(directives.iter().map(|directive| {
+                        format!("pool '{name}': directive \"{directive}\" has changed")
+                    }));
+                    let (settings, mut changed) = draft.into_successor(&old.settings, now());
                     changes.append(&mut changed);
-                    settings
+                    (settings, new_file.unwrap_or_else(|| old.file.take()))
                 }
                 None => {
-                    changes.push(format!(
-                        "pool '{}' listens on '{}'",
-                        config.name(),
-                        config.listen()
-                    ));
-                    draft.into_pool(RandomState::new().hash_one(config.name()))
+                    let (name, listen) = (config.name(), config.listen());
+                    changes.push(format!("pool '{name}' listens on '{listen}'"));
+                    (draft.into_pool(RandomState::new().hash_one(name)), new_file.flatten())
                 }
             };
-            next.push((config, Arc::new(settings)));
+            sockets.push(new_sockets);
+            next.push(Pool { config, settings: Arc::new(settings), file });
         }
-        for (old, _) in pools.iter() {
-            if next.iter().all(|(new, _)| new.name() != old.name()) {
-                changes.push(format!("pool '{}' is gone", old.name()));
+        for old in pools.iter() {
+            let name = old.config.name();
+            if next.iter().all(|new| new.config.name() != name) {
+                changes.push(format!("pool '{name}' is gone"));
             }
         }
         self.tell_pools(&next, sockets);
@@ -116,30 +136,30 @@ impl Crew {
         Ok(changes)
     }
 
-    fn tell_pools(
-        &self,
-        pools: &[(PoolConfig, Arc<PoolSettings>)],
-        sockets: Vec<Option<Vec<Listening>>>,
-    ) {
+    fn tell_pools(&self, pools: &[Pool], sockets: Vec<Option<Vec<Listening>>>) {
         let mut sockets: Vec<_> =
             sockets.into_iter().map(|sockets| sockets.map(Vec::into_iter)).collect();
         for handle in &self.handles {
-            let listeners = sockets.iter_mut().zip(pools).map(|(sockets, (config, _))| {
+            let listeners = sockets.iter_mut().zip(pools).map(|(sockets, Pool { config, .. })| {
                 let listening = sockets.as_mut()?.next()?;
                 Some(ListenerOrder { listening, keepalive: config.tcpkeepalive() })
             });
             let listeners = listeners.collect();
-            let pools = pools.iter().map(|(_, settings)| Arc::clone(settings)).collect();
+            let pools = pools.iter().map(|pool| Arc::clone(&pool.settings)).collect();
             handle.tell(Order::Pools { pools, listeners });
         }
     }
 
-    /// Waits until all workers have ended.
-    pub(super) fn join(self) {
-        for thread in self.threads {
-            // A worker that panicked has said so.
-            let _ = thread.join();
+    /// Waits until all workers have ended and takes away the files of the sockets that they listened on. Answers
+    /// whether all went well; a worker that panicked has said so.
+    pub(super) fn finish(&self) -> bool {
+        let mut is_well = true;
+        for thread in std::mem::take(&mut *self.threads.lock()) {
+            is_well &= thread.join().is_ok();
         }
+        // Dropping the crew would not do: the control plane may still have it.
+        self.pools.lock().clear();
+        is_well
     }
 }
 
@@ -179,11 +199,63 @@ impl Workers for Crew {
     }
 
     fn is_finished(&self) -> bool {
-        self.threads.iter().all(JoinHandle::is_finished)
+        self.threads.lock().iter().all(JoinHandle::is_finished)
+    }
+
+    fn has_lost_one(&self) -> bool {
+        self.threads.lock().iter().any(JoinHandle::is_finished)
     }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the control plane is where time enters")]
 fn now() -> Instant {
     Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::Sender;
+
+    use super::*;
+
+    /// A crew of nothing but threads, which end when something is sent to them, or panic when nobody can any more.
+    fn crew(count: usize) -> (Crew, Vec<Sender<()>>) {
+        let (senders, threads) = (0..count)
+            .map(|_| {
+                let (sender, receiver) = mpsc::channel();
+                let thread = std::thread::spawn(move || receiver.recv().expect("on purpose"));
+                (sender, thread)
+            })
+            .unzip();
+        let crew =
+            Crew { handles: Vec::new(), threads: Mutex::new(threads), pools: Mutex::default() };
+        (crew, senders)
+    }
+
+    #[test]
+    fn one_worker_that_panics_is_noticed_among_others() {
+        let (crew, mut senders) = crew(3);
+        assert!(!crew.has_lost_one());
+        drop(senders.remove(1));
+        while !crew.has_lost_one() {
+            std::thread::yield_now();
+        }
+        assert!(!crew.is_finished());
+        for sender in senders {
+            sender.send(()).unwrap();
+        }
+        assert!(!crew.finish(), "one has panicked");
+    }
+
+    #[test]
+    fn workers_that_have_ended_went_well() {
+        let (crew, senders) = crew(2);
+        for sender in senders {
+            sender.send(()).unwrap();
+        }
+        while !crew.is_finished() {
+            std::thread::yield_now();
+        }
+        assert!(crew.finish());
+    }
 }

@@ -104,11 +104,15 @@ impl Desk {
                 }
             }
             self.tidy();
-            if self.common.workers.is_finished() {
-                return match self.common.is_draining.load(Ordering::SeqCst) {
-                    true => ExitReason::Drained,
-                    false => ExitReason::WorkersEnded,
-                };
+            // In this order: they end only after it is known that they drain.
+            let (is_finished, has_lost_one) =
+                (self.common.workers.is_finished(), self.common.workers.has_lost_one());
+            let is_draining = self.common.is_draining.load(Ordering::SeqCst);
+            if is_finished && is_draining {
+                return ExitReason::Drained;
+            }
+            if has_lost_one && !is_draining {
+                return ExitReason::WorkersEnded;
             }
         }
     }

@@ -57,6 +57,7 @@ pub(super) struct FakeWorkers {
     pub(super) reloads: Mutex<Vec<String>>,
     pub(super) drains: AtomicU32,
     pub(super) is_finished: AtomicBool,
+    pub(super) has_lost_one: AtomicBool,
 }
 
 impl Workers for FakeWorkers {
@@ -79,5 +80,9 @@ impl Workers for FakeWorkers {
 
     fn is_finished(&self) -> bool {
         self.is_finished.load(Ordering::SeqCst)
+    }
+
+    fn has_lost_one(&self) -> bool {
+        self.has_lost_one.load(Ordering::SeqCst)
     }
 }

@@ -10,7 +10,6 @@ use std::net::SocketAddr;
 use std::os::unix;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
-use std::path::PathBuf;
 
 use mio::Interest;
 use mio::Registry;
@@ -20,6 +19,8 @@ use mio::net::TcpListener;
 use mio::net::TcpStream;
 use mio::net::UnixListener;
 use mio::net::UnixStream;
+
+use crate::proxy::socket_file::SocketFile;
 
 /// A socket that accepts. Never waits.
 #[derive(Debug)]
@@ -34,10 +35,6 @@ pub(super) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
-
-/// The file of a unix socket; it goes when this is dropped.
-#[derive(Debug)]
-pub(super) struct SocketFile(PathBuf);
 
 impl Listener {
     /// Listens on a host, which may be a name, or on a path, which needs no port.
@@ -130,13 +127,6 @@ impl Write for Socket {
     }
 }
 
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        // Somebody else may have taken it away; then there is nothing to do.
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
 /// Takes the place of a file that a process before us left behind, and only of such a one.
 fn bind_path(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
     let is_socket = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
@@ -147,7 +137,8 @@ fn bind_path(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
             fs::remove_file(path)?;
         }
     }
-    Ok((UnixListener::bind(path)?, SocketFile(path.to_owned())))
+    let listener = UnixListener::bind(path)?;
+    Ok((listener, SocketFile::of(path)?))
 }
 
 fn explain(error: &io::Error, what: &str, address: &str) -> io::Error {

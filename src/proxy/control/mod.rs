@@ -43,6 +43,7 @@ use slab::Slab;
 pub(super) use signals::Mailbox;
 pub(super) use signals::Signal;
 
+use super::socket_file::SocketFile;
 use super::stats::Stats;
 use crate::config::NutcrackerConfig;
 use desk::Desk;
@@ -50,7 +51,6 @@ use desk::Door;
 use desk::Order;
 use desk::Service;
 use listener::Listener;
-use listener::SocketFile;
 use reload::ConfigFile;
 use reports::Reports;
 use signals::Ear;
@@ -73,6 +73,9 @@ pub(super) trait Workers: Send + Sync {
 
     /// Whether every worker has ended.
     fn is_finished(&self) -> bool;
+
+    /// Whether one of them has, be the others at work.
+    fn has_lost_one(&self) -> bool;
 }
 
 /// Takes a line for the log, at one of nutcracker's levels.
@@ -105,7 +108,7 @@ pub(super) enum ExitReason {
     Drained,
     /// It was said a second time to end. The workers may still be at work.
     Forced,
-    /// The workers have ended, and nobody had told them.
+    /// A worker has ended, and nobody had told it.
     WorkersEnded,
     /// The control plane itself cannot go on.
     Failed(io::Error),

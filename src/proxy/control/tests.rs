@@ -207,6 +207,9 @@ fn a_slow_worker_costs_a_crowd_once() {
         fn is_finished(&self) -> bool {
             false
         }
+        fn has_lost_one(&self) -> bool {
+            false
+        }
     }
     let workers = Arc::new(Slow(AtomicU32::new(0)));
     let settings = ControlSettings {
@@ -297,9 +300,9 @@ fn an_order_to_end_that_comes_twice_at_once_is_one() {
 }
 
 #[test]
-fn workers_that_end_of_themselves_are_noticed() {
+fn a_worker_that_ends_of_itself_is_noticed() {
     let scene = Scene::new();
-    scene.workers.is_finished.store(true, Ordering::SeqCst);
+    scene.workers.has_lost_one.store(true, Ordering::SeqCst);
     assert!(matches!(finish(scene), ExitReason::WorkersEnded));
 }
 

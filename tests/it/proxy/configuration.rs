@@ -1,15 +1,19 @@
 //! The configuration file, as the program judges it.
 
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
 use std::process::Output;
+
+use rustix::process::Signal;
 
 use super::support::Redis;
 use super::support::Sides;
 use super::support::pool;
 use crate::nutcracker_config::table;
 use crate::nutcracker_config::table::Verdict;
+use crate::support::eventually;
 use crate::support::free_port;
 use crate::support::proxy::Program;
 use crate::support::proxy::Proxy;
@@ -126,7 +130,6 @@ fn a_pool_may_listen_on_a_unix_socket() {
     use std::io::Read;
     use std::io::Write;
     use std::os::unix::fs::PermissionsExt;
-    use std::os::unix::net::UnixStream;
 
     let Some(redis) = Redis::start(1) else { return };
     let directory = Directory(scratch());
@@ -146,6 +149,42 @@ fn a_pool_may_listen_on_a_unix_socket() {
             assert_eq!(&reply, b"+PONG\r\n");
         }
     }
+}
+
+/// nutcracker leaves it there.
+#[test]
+fn a_unix_socket_goes_with_the_proxy_unless_another_has_taken_its_place() {
+    let Some(redis) = Redis::start(1) else { return };
+    if !Program::Ours.is_chosen() {
+        return;
+    }
+    let directory = Directory(scratch());
+    let path = directory.0.join("pool.sock");
+    let pools = [redis.pool(&[&format!("listen: {}", path.display())]), redis.pool(&[])];
+    let start = || Proxy::start_where(Program::Ours, &pools, |ports| vec![ports[1]]);
+    let end = |mut proxy: Proxy| {
+        proxy.process().signal(Signal::TERM);
+        eventually("it has ended", || proxy.process_mut().has_ended());
+        assert_eq!(proxy.process_mut().exit_status().and_then(|status| status.code()), Some(0));
+    };
+    let proxy = start();
+    assert!(path.exists());
+    end(proxy);
+    assert!(!path.exists());
+
+    // The second one takes its place, as at an update.
+    let (first, second) = (start(), start());
+    end(first);
+    UnixStream::connect(&path).expect("the second one listens");
+    // A pool that goes takes its socket with it.
+    second.rewrite(&[redis.pool(&[&format!("listen: {}.other", path.display())])]);
+    second.process().signal(Signal::USR1);
+    eventually("it listens elsewhere", || directory.0.join("pool.sock.other").exists());
+    eventually("and here no more", || !path.exists());
+    fs::write(&path, "mine").unwrap();
+    end(second);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+    assert!(!directory.0.join("pool.sock.other").exists());
 }
 
 /// Row 80.
@@ -189,24 +228,6 @@ fn test(program: Program, directory: &Path, text: &str) -> Output {
     command.args(["-t", "-c", "F"]).current_dir(directory).output().unwrap()
 }
 
-/// Our reason to refuse it.
-fn reason(verdict: Verdict) -> Option<&'static str> {
-    match verdict {
-        Verdict::Good | Verdict::BadForThem(_) => None,
-        Verdict::Bad(ours)
-        | Verdict::BadWithoutReason(ours)
-        | Verdict::BadInOtherWords(ours, _)
-        | Verdict::BadForUs(ours) => Some(ours),
-    }
-}
-
-struct Directory(std::path::PathBuf);
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 /// Our reason to refuse a file whose text is good: names and files are looked for, too, and these are nowhere.
 fn beyond_the_text(text: &str) -> Option<&'static str> {
     // Row 82.
@@ -230,3 +251,21 @@ fn beyond_the_text(text: &str) -> Option<&'static str> {
     }
 }
 
+/// Our reason to refuse it.
+fn reason(verdict: Verdict) -> Option<&'static str> {
+    match verdict {
+        Verdict::Good | Verdict::BadForThem(_) => None,
+        Verdict::Bad(ours)
+        | Verdict::BadWithoutReason(ours)
+        | Verdict::BadInOtherWords(ours, _)
+        | Verdict::BadForUs(ours) => Some(ours),
+    }
+}
+
+struct Directory(std::path::PathBuf);
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}

@@ -200,6 +200,27 @@ fn sigusr1_loads_the_file_again() {
     }
 }
 
+#[test]
+fn directives_that_have_changed_are_named_and_passwords_are_not_told() {
+    let Some(redis) = Redis::start(1) else { return };
+    if !Program::Ours.is_chosen() {
+        return;
+    }
+    let settings = |auth: &str| [format!("redis_auth: {auth}"), "timeout: 4000".to_owned()];
+    let pool = |lines: &[String]| redis.pool(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+    let proxy = Proxy::start(Program::Ours, &[pool(&settings("swordfish")[..1])]);
+    proxy.rewrite(&[pool(&settings("tunafish"))]);
+    proxy.process().signal(Signal::USR1);
+    for directive in ["timeout", "redis_auth"] {
+        let line = format!("conf: pool 'pool000': directive \"{directive}\" has changed");
+        eventually("it is named", || proxy.process().log().contains(&line));
+    }
+    let log = proxy.process().log();
+    assert_eq!(log.matches("has changed").count(), 2, "{log}");
+    assert!(!log.contains("fish"), "{log}");
+    assert_eq!(proxy.client().ask("AUTH tunafish"), OK);
+}
+
 /// `timeout` signals its child and then its group, in which the child is.
 #[test]
 fn sigterm_that_comes_twice_at_once_counts_once() {
