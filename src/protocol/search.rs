@@ -7,33 +7,60 @@ const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
 #[inline]
 pub(super) fn find(bytes: &[u8], byte: u8) -> Option<usize> {
     let pattern = ONES * u64::from(byte);
-    let (words, rest) = bytes.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
-        // Its lowest bit is set in the first byte that is zero. Above that one it may err.
-        let zeros = zeros(u64::from_le_bytes(*word) ^ pattern);
-        if zeros != 0 {
-            return Some(index * 8 + zeros.trailing_zeros() as usize / 8);
-        }
-    }
-    rest.iter().position(|&it| it == byte).map(|place| words.len() * 8 + place)
+    first(bytes, |word| zeros(word ^ pattern), |it| it == byte)
+}
+
+/// Where the first space or control character of ASCII stands in `bytes`.
+#[inline]
+pub(super) fn find_space_or_control(bytes: &[u8]) -> Option<usize> {
+    first(bytes, |word| below(word, 0x21) | deletes(word), |it| it <= b' ' || it == 0x7f)
 }
 
 /// Whether a control character of ASCII stands in `bytes`.
 #[inline]
 pub(super) fn has_control(bytes: &[u8]) -> bool {
-    let (words, rest) = bytes.as_chunks::<8>();
-    let is_in_words = words.iter().any(|word| {
-        let word = u64::from_le_bytes(*word);
-        let below_space = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
-        below_space | zeros(word ^ (ONES * 0x7f)) != 0
-    });
-    is_in_words || rest.iter().any(u8::is_ascii_control)
+    first(bytes, |word| below(word, 0x20) | deletes(word), |it| it.is_ascii_control()).is_some()
 }
 
-/// A number that is not zero where a byte of `word` is zero.
+/// The place of the first byte that is looked for. `marks` is given eight bytes, the first of them lowest, and
+/// sets the highest bit of each that is; above the first of them it may err.
+#[inline]
+fn first(bytes: &[u8], marks: impl Fn(u64) -> u64, is: impl Fn(u8) -> bool) -> Option<usize> {
+    let place = |marks: u64| marks.trailing_zeros() as usize / 8;
+    let mut rest = bytes;
+    while let Some((word, behind)) = rest.split_first_chunk() {
+        let marks = marks(u64::from_le_bytes(*word));
+        if marks != 0 {
+            return Some(bytes.len() - rest.len() + place(marks));
+        }
+        rest = behind;
+    }
+    match bytes.last_chunk() {
+        // Some of them were looked at before.
+        Some(word) => {
+            let marks = marks(u64::from_le_bytes(*word));
+            (marks != 0).then(|| bytes.len() - 8 + place(marks))
+        }
+        None => bytes.iter().position(|&byte| is(byte)),
+    }
+}
+
+/// Marks the bytes that are zero.
 #[inline]
 fn zeros(word: u64) -> u64 {
     word.wrapping_sub(ONES) & !word & HIGHS
+}
+
+/// Marks the bytes that are less than `limit`, which is at most 0x80.
+#[inline]
+fn below(word: u64, limit: u64) -> u64 {
+    word.wrapping_sub(ONES * limit) & !word & HIGHS
+}
+
+/// Marks the bytes that are 0x7f.
+#[inline]
+fn deletes(word: u64) -> u64 {
+    zeros(word ^ (ONES * 0x7f))
 }
 
 #[cfg(test)]
@@ -54,6 +81,8 @@ mod tests {
         #[test]
         fn the_first_is_found(bytes in prop::collection::vec(byte(), 0..40), looked_for in byte()) {
             prop_assert_eq!(find(&bytes, looked_for), bytes.iter().position(|&it| it == looked_for));
+            let is_special = |it: &u8| *it == b' ' || it.is_ascii_control();
+            prop_assert_eq!(find_space_or_control(&bytes), bytes.iter().position(is_special));
         }
 
         #[test]

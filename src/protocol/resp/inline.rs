@@ -14,8 +14,10 @@ pub(crate) enum BrokenInline {
     UnbalancedQuotes,
 }
 
-/// Reads the inline command at the start of `bytes`: its arguments, of which an empty line has none, and its
-/// length; `None` if its line is not complete.
+/// The arguments of an inline command, and how long it is. An empty line has none.
+pub(crate) type Inline = (Vec<Vec<u8>>, usize);
+
+/// Reads the inline command at the start of `bytes`; `None` if its line is not complete.
 ///
 /// Redis waits for ever when a NUL stands in the line; here the line ends there, as it does for the one
 /// who splits it.
@@ -23,7 +25,7 @@ pub(crate) enum BrokenInline {
 /// # Errors
 ///
 /// If the line is too long, or a quote in it is not closed or something follows it.
-pub(crate) fn inline(bytes: &[u8]) -> Result<Option<(Vec<Vec<u8>>, usize)>, BrokenInline> {
+pub(crate) fn inline(bytes: &[u8]) -> Result<Option<Inline>, BrokenInline> {
     match find(&bytes[..bytes.len().min(MAX_LINE + 1)], b'\n') {
         Some(end) => Ok(Some((split(&bytes[..end])?, end + 1))),
         None if bytes.len() > MAX_LINE => Err(BrokenInline::TooBig),

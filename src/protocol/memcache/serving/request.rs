@@ -2,6 +2,7 @@
 
 use super::Meta;
 use super::Retrieve;
+use super::RetrieveName;
 use super::meta::write_loud;
 use super::store;
 use super::store::Refused;
@@ -12,7 +13,7 @@ use crate::protocol::search::has_control;
 
 /// With its end. Memcached closes a connection whose line is longer before its end has come, unless it begins
 /// with `get` or `gets` (1.6.18 `proto_text.c` `try_read_command_ascii`).
-const MAX_SENT_LINE: usize = 2048;
+pub(super) const MAX_SENT_LINE: usize = 2048;
 
 /// A request of a client's.
 #[derive(Clone, Debug)]
@@ -97,6 +98,14 @@ impl Refusal {
 }
 
 impl<'b> Request<'b> {
+    /// A request with nothing odd about it, that is sent on as it came: a line of this length with its end,
+    /// and `behind` bytes.
+    #[inline]
+    pub(super) fn verbatim(command: Command<'b>, line_length: usize, behind: usize) -> Self {
+        let length = line_length + behind;
+        Self { command, is_silent: false, length, line_length, sent: Sent::Verbatim }
+    }
+
     /// Reads the line at the start of `bytes`, whose line feed is at `end`.
     #[inline]
     pub(super) fn read(bytes: &'b [u8], end: usize) -> Result<Self, RefusedLine> {
@@ -191,10 +200,10 @@ impl Form {
 fn read_words(line: &[u8]) -> (Read<'_>, Form) {
     let mut words = Words::new(line);
     match words.next().unwrap_or_default() {
-        b"get" => (retrieve(b"get", words), Form::Long),
-        b"gets" => (retrieve(b"gets", words), Form::Long),
-        b"gat" => (retrieve(b"gat", words), Form::Plain),
-        b"gats" => (retrieve(b"gats", words), Form::Plain),
+        b"get" => (retrieve(RetrieveName::Get, words), Form::Long),
+        b"gets" => (retrieve(RetrieveName::Gets, words), Form::Long),
+        b"gat" => (retrieve(RetrieveName::Gat, words), Form::Plain),
+        b"gats" => (retrieve(RetrieveName::Gats, words), Form::Plain),
         b"set" | b"add" | b"replace" | b"append" | b"prepend" => {
             (store(words, false), Form::Silent(2))
         }
@@ -216,7 +225,7 @@ fn read_words(line: &[u8]) -> (Read<'_>, Form) {
 }
 
 #[inline]
-fn retrieve<'b>(name: &'static [u8], words: Words<'b>) -> Read<'b> {
+fn retrieve<'b>(name: RetrieveName, words: Words<'b>) -> Read<'b> {
     match Retrieve::read(name, words) {
         Ok(retrieve) => Ok((Command::Retrieve(retrieve), None)),
         Err(refusal) => Err((refusal, None)),
