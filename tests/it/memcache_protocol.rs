@@ -12,6 +12,8 @@ use crate::support::memcached::Memcached;
 #[path = "../../src/protocol/memcache/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "not all of it is for these tests")]
 mod memcache;
+#[cfg(feature = "proxy")]
+mod serving;
 
 use memcache::BrokenReply;
 use memcache::Dialect;

@@ -1,7 +1,5 @@
 //! Inline commands: a command as a line of words, which people type and scripts pipe into a Redis.
 
-use crate::protocol::search::find;
-
 /// As long as Redis waits for the end of a line (7.0 `server.h` `PROTO_INLINE_MAX_SIZE`).
 const MAX_LINE: usize = 64 << 10;
 
@@ -26,7 +24,7 @@ pub(crate) type Inline = (Vec<Vec<u8>>, usize);
 ///
 /// If the line is too long, or a quote in it is not closed or something follows it.
 pub(crate) fn inline(bytes: &[u8]) -> Result<Option<Inline>, BrokenInline> {
-    match find(&bytes[..bytes.len().min(MAX_LINE + 1)], b'\n') {
+    match bytes.iter().take(MAX_LINE + 1).position(|&byte| byte == b'\n') {
         Some(end) => Ok(Some((split(&bytes[..end])?, end + 1))),
         None if bytes.len() > MAX_LINE => Err(BrokenInline::TooBig),
         None => Ok(None),

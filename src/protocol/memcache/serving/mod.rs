@@ -20,6 +20,7 @@ mod reply_end;
 mod request;
 mod retrieve;
 mod scanner;
+mod search;
 mod store;
 mod usual;
 mod values;

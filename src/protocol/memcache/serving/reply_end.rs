@@ -1,10 +1,10 @@
 //! Where a reply of a node's ends.
 
+use super::super::BrokenReply;
+use super::super::line::MAX_LINE;
+use super::search::find;
 use super::values::Head;
 use super::values::number;
-use crate::protocol::memcache::BrokenReply;
-use crate::protocol::memcache::line::MAX_LINE;
-use crate::protocol::search::find;
 
 const END: usize = b"END\r\n".len();
 

@@ -1,15 +1,15 @@
 //! A request of a client's, and what of it is sent on.
 
+use super::super::key::MAX_LENGTH;
 use super::Meta;
 use super::Retrieve;
 use super::RetrieveName;
 use super::meta::write_loud;
+use super::search::has_control;
 use super::store;
 use super::store::Refused;
 use super::words::Words;
 use super::words::first_words;
-use crate::protocol::memcache::key::MAX_LENGTH;
-use crate::protocol::search::has_control;
 
 /// With its end. Memcached closes a connection whose line is longer before its end has come, unless it begins
 /// with `get` or `gets` (1.6.18 `proto_text.c` `try_read_command_ascii`).
@@ -240,19 +240,28 @@ fn store(words: Words<'_>, is_cas: bool) -> Read<'_> {
 /// Reads a key and at least `least` words with it, and at most three. What they say the node looks at: it
 /// replies with one line, whatever that is.
 fn single(words: Words<'_>, least: usize) -> Read<'_> {
-    let ([key, ..], count) = first_words(words);
+    let ([key, behind @ ..], count) = first_words(words);
     match count {
         _ if count < least || count > 3 => Err((Refusal::Unknown, None)),
-        _ if key.len() > MAX_LENGTH => Err((Refusal::Format, None)),
+        _ if key.len() > MAX_LENGTH || all_say_noreply(&behind[..least - 1]) => {
+            Err((Refusal::Format, None))
+        }
         _ => Ok((Command::Single { key }, None)),
     }
 }
 
 fn node_wide<'b>(command: Command<'b>, words: Words<'b>, least: usize, most: usize) -> Read<'b> {
-    match words.count() {
-        count if (least..=most).contains(&count) => Ok((command, None)),
-        _ => Err((Refusal::Unknown, None)),
+    let (first, count) = first_words(words);
+    match count {
+        _ if count < least || count > most => Err((Refusal::Unknown, None)),
+        _ if all_say_noreply(&first[..least]) => Err((Refusal::Format, None)),
+        _ => Ok((command, None)),
     }
+}
+
+/// Whether there are `needed` words and each is one that is left out of what is sent on.
+fn all_say_noreply(needed: &[&[u8]]) -> bool {
+    !needed.is_empty() && needed.iter().all(|word| *word == b"noreply")
 }
 
 /// What stands before `noreply`, if `line` ends with that and at least `least` words stand before it. It may

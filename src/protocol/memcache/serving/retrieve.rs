@@ -1,9 +1,9 @@
 //! Requests for values: `get`, `gets`, `gat`, `gats`.
 
+use super::super::key::MAX_LENGTH;
 use super::Refusal;
 use super::words::Words;
 use super::words::is_expiration;
-use crate::protocol::memcache::key::MAX_LENGTH;
 
 /// A request for the values of one key or more.
 #[derive(Clone, Copy, Debug)]

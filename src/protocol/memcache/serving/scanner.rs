@@ -2,8 +2,8 @@
 
 use super::Refusal;
 use super::Request;
+use super::search::find;
 use super::usual;
-use crate::protocol::search::find;
 
 /// Longer lines are not waited for, unless they may be long.
 pub(super) const MAX_LINE: usize = 64 << 10;

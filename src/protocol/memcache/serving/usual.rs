@@ -3,16 +3,16 @@
 //! [`Request::read`] reads them as well, and takes two to three times as long, since it looks for the end
 //! of the line first, and for what is odd about it. What is odd here is left to it.
 
+use super::super::key::MAX_LENGTH;
 use super::Command;
 use super::Request;
 use super::Retrieve;
 use super::RetrieveName;
 use super::request::MAX_SENT_LINE;
 use super::scanner::MAX_LINE;
+use super::search::find_space_or_control;
 use super::store::MAX_VALUE;
 use super::words::Words;
-use crate::protocol::memcache::key::MAX_LENGTH;
-use crate::protocol::search::find_space_or_control;
 
 /// Flags and times have fewer digits than this when they are in range in any case.
 const SURE_DIGITS: usize = 9;

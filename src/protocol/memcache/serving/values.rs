@@ -1,7 +1,7 @@
 //! The values in a reply to a `get`.
 
-use crate::protocol::memcache::BrokenReply;
-use crate::protocol::search::find_space_or_control;
+use super::super::BrokenReply;
+use super::search::find_space_or_control;
 
 /// The values in a whole reply: the key of each, and all of its bytes, from `VALUE` to the line end behind
 /// the value.

@@ -1,6 +1,6 @@
 //! The words of a line, and the numbers among them.
 
-use crate::protocol::search::find;
+use super::search::find;
 
 /// The words of a line: what stands between its spaces.
 #[derive(Clone, Copy, Debug)]

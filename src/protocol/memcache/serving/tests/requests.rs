@@ -165,6 +165,11 @@ fn requests_are_refused_in_the_words_of_memcached() {
             assert_eq!(refused(bytes.as_bytes()), (refusal, false, request.len() + end.len()));
         }
     }
+    // What is left without the last word has too few.
+    for request in ["incr foo noreply", "touch foo noreply noreply", "verbosity noreply"] {
+        let bytes = format!("{request}\r\n");
+        assert_eq!(refused(bytes.as_bytes()), (Format, true, bytes.len()));
+    }
     let line = |refusal: Refusal| text(refusal.line());
     assert_eq!(line(Unknown), r"ERROR\r\n");
     assert_eq!(line(Format), r"CLIENT_ERROR bad command line format\r\n");
