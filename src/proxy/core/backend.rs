@@ -116,15 +116,12 @@ pub(super) struct Stream {
 impl Scan {
     /// Finds the end of the reply that `bytes` begin with.
     #[inline]
-    pub(super) fn scan(
-        &mut self,
-        bytes: &[u8],
-        asked: Asked,
-    ) -> Result<Option<usize>, String> {
+    pub(super) fn scan(&mut self, bytes: &[u8], asked: Asked) -> Result<Option<usize>, String> {
         match self {
             Self::Redis(scanner) => scanner.scan(bytes).map_err(|error| error.to_string()),
             Self::Memcache(scanner) => {
-                let length = scanner.scan(asked.expected(), bytes).map_err(|error| error.to_string())?;
+                let length =
+                    scanner.scan(asked.expected(), bytes).map_err(|error| error.to_string())?;
                 // An endless reply never shows its end.
                 match asked {
                     Asked::Values(most) if length.is_none() && scanner.values() > most => {
@@ -180,15 +177,7 @@ impl Scan {
 impl Pending {
     /// The reply that nobody waits for.
     pub(super) fn of_nobody(purpose: Purpose, at: u64) -> Self {
-        Self {
-            session: u32::MAX,
-            serial: 0,
-            ticket: 0,
-            purpose,
-            at,
-            bytes: 0,
-            asked: Asked::Line,
-        }
+        Self { session: u32::MAX, serial: 0, ticket: 0, purpose, at, bytes: 0, asked: Asked::Line }
     }
 }
 

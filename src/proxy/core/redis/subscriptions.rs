@@ -254,10 +254,14 @@ impl Core {
             self.confirm(key, command.index, kind, false, None);
         }
         for name in all {
-            let Some(Mode::Subscribed(own)) = self.sessions[key].mode.as_deref() else {
+            let Some(Mode::Subscribed(own)) = self.sessions[key].mode.as_deref_mut() else {
                 return;
             };
-            let topic = own.topics.get(&(kind, name.clone())).copied();
+            let topic = own.topics.get_mut(&(kind, name.clone()));
+            let topic = topic.map(|topic| {
+                topic.is_confirmed = true;
+                *topic
+            });
             for _ in 0..topic.map_or(0, |topic| topic.left.div_ceil(topic.nodes)) {
                 // That it began, the client is told before it hears that it is over.
                 self.confirm(key, command.index, kind, true, Some(&name));

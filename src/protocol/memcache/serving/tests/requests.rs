@@ -165,6 +165,11 @@ fn requests_are_refused_in_the_words_of_memcached() {
         let bytes = format!("{request}\r\nget foo\r\n");
         assert_eq!(refused(bytes.as_bytes()), (refusal, false, request.len() + 2));
     }
+    // What is left without the last word has too few.
+    for request in ["incr foo noreply", "touch foo noreply noreply", "verbosity noreply"] {
+        let bytes = format!("{request}\r\n");
+        assert_eq!(refused(bytes.as_bytes()), (Format, true, bytes.len()));
+    }
     let line = |refusal: Refusal| text(refusal.line());
     assert_eq!(line(Unknown), r"ERROR\r\n");
     assert_eq!(line(Format), r"CLIENT_ERROR bad command line format\r\n");
@@ -235,7 +240,7 @@ fn a_value_on_its_way_is_waited_for_exactly() {
 fn keys_are_read_and_written() {
     let request = whole(b"gats 60  a b a \r\n");
     let Command::Retrieve(retrieve) = request.command else { panic!("{request:?}") };
-    assert_eq!((retrieve.name, retrieve.key_count), (&b"gats"[..], 3));
+    assert_eq!((retrieve.name, retrieve.key_count), (RetrieveName::Gats, 3));
     assert!(retrieve.is_with_cas());
     let keys: Vec<_> = retrieve.keys().collect();
     assert_eq!(keys, [b"a", b"b", b"a"]);
@@ -335,6 +340,23 @@ fn text_of(arrival: &Arrival<'_>) -> String {
     format!("{arrival:?}")
 }
 
+/// Checks that the guess at what `bytes` begin with is right.
+fn guess(bytes: &[u8]) {
+    let said = |arrival: Result<Arrival<'_>, BrokenRequest>| match arrival {
+        Ok(Arrival::Whole(Request { command: Command::Retrieve(retrieve), length, .. })) => {
+            let keys: Vec<_> = retrieve.keys().collect();
+            assert_eq!(keys.len(), retrieve.key_count);
+            format!("{keys:?} {:?} {length}", (retrieve.name, retrieve.expiration))
+        }
+        arrival => format!("{arrival:?}"),
+    };
+    if usual::read(bytes).is_some() {
+        // It looks for the end of the line from its start on, but does not guess.
+        let mut scanner = RequestScanner::having_searched(1);
+        assert_eq!(said(RequestScanner::default().read(bytes)), said(scanner.read(bytes)));
+    }
+}
+
 /// What stands in requests, mostly whole ones.
 const WORDS: &[&str] = &[
     "get a\r\n",
@@ -375,12 +397,26 @@ const WORDS: &[&str] = &[
 
 proptest! {
     #[test]
+    fn guesses_are_right(
+        name in "get |set ",
+        words in prop::collection::vec("[a-c]{1,12}|[0-9]{1,11}|k{249,252}|-1|\u{1}|\u{7f}|noreply", 1..7),
+        end in "\r\n|\n| \r\n|\r| ",
+        value in "[a\r\n]{0,12}",
+    ) {
+        let bytes = (name + &words.join(" ") + &end + &value).into_bytes();
+        for cut in 0..=bytes.len() {
+            guess(&bytes[..cut]);
+        }
+    }
+
+    #[test]
     fn any_cut_gives_the_same(
         words in prop::collection::vec(prop::sample::select(WORDS), 0..14),
         sizes in prop::collection::vec(1usize..9, 0..80),
     ) {
         let bytes = words.concat().into_bytes();
         prop_assert_eq!(all(&bytes, &sizes), all(&bytes, &[]));
+        guess(&bytes);
     }
 
     #[test]
