@@ -130,16 +130,16 @@ impl Split {
         };
         let places = self.places(fragment);
         let header = request.iter().position(|&byte| byte == b'\n').map_or(0, |line| line + 1);
-        let tail = end(first + step * count - 1);
-        let units = places.iter().map(|&place| {
-            let unit = first + place as usize * step;
-            end(unit - 1)..end(unit + step - 1)
-        });
-        let ranges = std::iter::once(header..end(first - 1)).chain(units);
-        write_array_header(out, args.len() - (count - places.len()) * step);
-        for range in ranges.chain(std::iter::once(tail..request.len())) {
+        let put = |range: Range<usize>, out: &mut Vec<u8>| {
             out.extend_from_slice(request.get(range).unwrap_or_default());
+        };
+        write_array_header(out, args.len() - (count - places.len()) * step);
+        put(header..end(first - 1), out);
+        for &place in places {
+            let unit = first + place as usize * step;
+            put(end(unit - 1)..end(unit + step - 1), out);
         }
+        put(end(first + step * count - 1)..request.len(), out);
     }
 }
 

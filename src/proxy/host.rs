@@ -7,10 +7,9 @@ use std::process::Command;
 use rustix::process::Resource;
 use rustix::process::Rlimit;
 
-/// What glibc's allocator is told: blocks from so many bytes on go back to the system when they are not used any more.
-/// Without, it learns from the first large value to keep as much for ever.
-const ALLOCATOR: [(&str, &str); 2] =
-    [("MALLOC_MMAP_THRESHOLD_", "4194304"), ("MALLOC_TRIM_THRESHOLD_", "2097152")];
+/// What glibc's allocator is told: blocks from so many bytes on go back to the system when they are not used any more
+/// (its own default, but without being told it learns from the first large value to keep as much for ever).
+const ALLOCATOR: [(&str, &str); 1] = [("MALLOC_MMAP_THRESHOLD_", "131072")];
 
 /// Has the allocator give memory back after a burst. It can be told only before a program begins, so this one begins
 /// again, as the same process; where that fails, it goes on as it is. Who has set one of the variables is left alone.

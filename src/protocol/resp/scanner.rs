@@ -156,7 +156,7 @@ pub(crate) enum Body {
 
 /// How long the string at the start of `bytes` is, with its header and its end, if it is a short one.
 #[cfg(feature = "proxy")]
-#[inline]
+#[inline(always)]
 pub(crate) fn short_length(bytes: &[u8]) -> Option<usize> {
     short_string(bytes).map(|(header, string)| header + string + 2)
 }

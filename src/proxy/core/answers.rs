@@ -204,9 +204,13 @@ impl Core {
                 super::redis::gather(&gathering, pool, is_resp3, &mut self.buffers)
             }
             How::Values { .. } | How::Lines | How::Stats => {
-                memcache::gather(&gathering, pool, &mut self.buffers)
+                (memcache::gather(&gathering, pool, &mut self.buffers), None)
             }
         };
+        let (gathered, broken) = gathered;
+        if let Some(node) = broken {
+            self.distrusted.push((session.pool, node, session.serial, is_resp3));
+        }
         session.put(place, &gathered, &mut self.buffers);
         self.count_answer(key, command, at, is_error(&gathered));
         self.buffers.give(gathered);

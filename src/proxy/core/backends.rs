@@ -228,7 +228,7 @@ impl Core {
         }
         match sent {
             Ok(sent) if sent < bytes.len() => {
-                backend.out.tail(&mut self.buffers).extend_from_slice(&bytes[sent..]);
+                backend.out.append(&bytes[sent..], &mut self.buffers);
             }
             Ok(_) => {}
             // The next read says what became of it, and until then what is queued stays in order.

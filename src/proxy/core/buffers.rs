@@ -4,6 +4,8 @@
 #[derive(Debug, Default)]
 pub(super) struct Buffers {
     free: Vec<Vec<u8>>,
+    /// For large replies.
+    large: Vec<Vec<u8>>,
     /// For large requests: all of their bytes were written before.
     blocks: Vec<Vec<u8>>,
     /// Whether a block was asked for since they were looked at.
@@ -17,7 +19,7 @@ const LARGEST: usize = 64 << 10;
 /// So do those beyond this sum.
 const MOST: usize = 4 << 20;
 /// Blocks that are kept, and how large one may be: the memory of a new one costs more than what is read into it.
-const BLOCKS: usize = 2;
+const BLOCKS: usize = 4;
 const LARGEST_BLOCK: usize = 4 << 20;
 
 impl Buffers {
@@ -27,6 +29,12 @@ impl Buffers {
         let buffer = self.free.pop().unwrap_or_default();
         self.bytes -= buffer.capacity();
         buffer
+    }
+
+    /// An empty buffer for much.
+    fn take_large(&mut self) -> Vec<u8> {
+        self.are_used = true;
+        self.large.pop().unwrap_or_else(|| Vec::with_capacity(LARGEST_BLOCK / 4))
     }
 
     /// A block of at least so many bytes, whatever is in it.
@@ -48,6 +56,7 @@ impl Buffers {
     pub(super) fn release_blocks(&mut self) {
         if !std::mem::take(&mut self.are_used) {
             self.blocks = Vec::new();
+            self.large = Vec::new();
         }
     }
 
@@ -58,6 +67,9 @@ impl Buffers {
             buffer.clear();
             self.bytes += capacity;
             self.free.push(buffer);
+        } else if capacity > LARGEST && capacity <= LARGEST_BLOCK && self.large.len() < BLOCKS {
+            buffer.clear();
+            self.large.push(buffer);
         }
     }
 
@@ -97,6 +109,15 @@ impl Outgoing {
             self.bytes = buffers.take();
         }
         &mut self.bytes
+    }
+
+    /// Appends what a socket did not take, which may be much.
+    pub(super) fn append(&mut self, bytes: &[u8], buffers: &mut Buffers) {
+        if self.bytes.is_empty() && bytes.len() > LARGEST / 4 && self.bytes.capacity() <= LARGEST {
+            let large = buffers.take_large();
+            buffers.give(std::mem::replace(&mut self.bytes, large));
+        }
+        self.tail(buffers).extend_from_slice(bytes);
     }
 
     /// Takes note of what was sent, and gives the buffer back when nothing is left.

@@ -23,6 +23,7 @@ use slab::Slab;
 
 use super::settings::Endpoint;
 use crate::command::CommandTable;
+use crate::node::NodeId;
 use crate::topology::Member;
 
 mod answers;
@@ -114,6 +115,9 @@ pub(super) struct Core {
     notes: Vec<Note>,
     /// Pools whose keys have moved.
     moved: Vec<usize>,
+    /// Nodes, of a pool and as a session of this serial number and protocol asks them, that have sent replies of
+    /// another type than they should.
+    distrusted: Vec<(usize, NodeId, u32, bool)>,
     total_connections: u64,
     is_draining: bool,
     /// When clients are closed that have not taken what they are owed, in microseconds.
@@ -151,6 +155,7 @@ impl Core {
             next_release: 0,
             notes: Vec::new(),
             moved: Vec::new(),
+            distrusted: Vec::new(),
             total_connections: 0,
             is_draining: false,
             drained_by: 0,
@@ -177,6 +182,13 @@ impl Core {
                 self.next_release = self.micros + RELEASE.as_micros() as u64;
             }
             self.next_chores = self.micros + CHORES.as_micros() as u64;
+        }
+        for (pool, node, serial, is_resp3) in std::mem::take(&mut self.distrusted) {
+            if self.pools.get(pool).is_some_and(|pool| node.index() < pool.nodes.len()) {
+                let backend = self.shared_backend(pool, node, serial, is_resp3);
+                let what = "an element of its reply is no value".into();
+                self.backend_closed(sockets, backend, Closed::Broken(what));
+            }
         }
         for pool in std::mem::take(&mut self.moved) {
             if self.pools.contains(pool) {

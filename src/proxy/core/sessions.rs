@@ -353,7 +353,7 @@ impl Core {
         }
         self.pools[session.pool].counters.client_bytes_out += sent as u64;
         if sent < bytes.len() {
-            session.out.tail(&mut self.buffers).extend_from_slice(&bytes[sent..]);
+            session.out.append(&bytes[sent..], &mut self.buffers);
         }
     }
 

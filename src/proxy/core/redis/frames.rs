@@ -105,10 +105,16 @@ impl Elements<'_> {
 impl<'r> Iterator for Elements<'r> {
     type Item = &'r [u8];
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<&'r [u8]> {
-        self.left = self.left.checked_sub(1)?;
-        let length = length(self.rest)?;
+        if self.left == 0 {
+            return None;
+        }
+        self.left -= 1;
+        let length = match short_length(self.rest) {
+            Some(length) => length,
+            None => any_length(self.rest)?,
+        };
         let (element, rest) = self.rest.split_at_checked(length)?;
         self.rest = rest;
         Some(element)
@@ -116,11 +122,7 @@ impl<'r> Iterator for Elements<'r> {
 }
 
 /// How long the reply at the start of `bytes` is.
-#[inline]
-fn length(bytes: &[u8]) -> Option<usize> {
-    if let Some(length) = short_length(bytes) {
-        return Some(length);
-    }
+fn any_length(bytes: &[u8]) -> Option<usize> {
     match Header::read(bytes).ok()?? {
         Header { length, body: Body::None } => Some(length),
         Header { length, body: Body::String(string) } => Some(length + string + 2),

@@ -19,13 +19,13 @@ use crate::proxy::core::ticket::Fragment;
 use crate::proxy::core::ticket::Gathering;
 use crate::proxy::core::ticket::How;
 
-/// What the client is answered, now that all parts are there.
+/// What the client is answered, now that all parts are there; and the node that has sent something else than values.
 pub(in crate::proxy::core) fn gather(
     gathering: &Gathering,
     pool: &Pool,
     is_resp3: bool,
     buffers: &mut Buffers,
-) -> Vec<u8> {
+) -> (Vec<u8>, Option<NodeId>) {
     let how = match &gathering.how {
         How::Split(split) => split.gather(),
         How::All(how) => *how,
@@ -36,10 +36,16 @@ pub(in crate::proxy::core) fn gather(
         && let Some(error) = gathering.parts.iter().find_map(error_of)
     {
         out.extend_from_slice(error);
-        return out;
+        return (out, None);
     }
     match &gathering.how {
-        How::Split(split) if how == Gather::InKeyOrder => in_key_order(gathering, split, &mut out),
+        How::Split(split) if how == Gather::InKeyOrder => {
+            if let Err(node) = in_key_order(gathering, split, &mut out) {
+                out.clear();
+                out.extend_from_slice(b"-ERR Invalid argument\r\n");
+                return (out, Some(node));
+            }
+        }
         How::Split(_) if how == Gather::Sum => {
             let numbers = gathering.parts.iter().filter_map(|part| integer(reply_of(part)?));
             let sum = numbers.fold(0i64, i64::saturating_add);
@@ -52,7 +58,7 @@ pub(in crate::proxy::core) fn gather(
         }
         _ => out.extend(joined(gathering, how, pool, is_resp3)),
     }
-    out
+    (out, None)
 }
 
 /// The error that a part is answered with, if it is.
@@ -69,7 +75,11 @@ fn reply_of(part: &Fragment) -> Option<&[u8]> {
 }
 
 /// The element of each key, in the order of the request.
-fn in_key_order(gathering: &Gathering, split: &Split, out: &mut Vec<u8>) {
+///
+/// # Errors
+///
+/// The node that has sent something else than values.
+fn in_key_order(gathering: &Gathering, split: &Split, out: &mut Vec<u8>) -> Result<(), NodeId> {
     let mut owners = vec![0u16; split.key_count()];
     let mut bytes = 16;
     let mut cursors = Vec::with_capacity(gathering.parts.len());
@@ -84,10 +94,13 @@ fn in_key_order(gathering: &Gathering, split: &Split, out: &mut Vec<u8>) {
     out.reserve(bytes);
     write_array_header(out, owners.len());
     for owner in owners {
-        // Each was looked at when it came: there are as many elements as keys.
-        let element = cursors[usize::from(owner)].as_mut().and_then(Iterator::next);
-        out.extend_from_slice(element.unwrap_or(b"$-1\r\n"));
+        // The replies were counted when they came: there are as many elements as keys.
+        match cursors[usize::from(owner)].as_mut().and_then(Iterator::next) {
+            Some(element @ [b'$' | b'_', ..]) => out.extend_from_slice(element),
+            _ => return Err(gathering.parts[usize::from(owner)].node),
+        }
     }
+    Ok(())
 }
 
 /// By the rules that hold for all front ends.
@@ -135,11 +148,8 @@ pub(in crate::proxy::core) fn broken_fragment(
             let all = reply.first().filter(|&&kind| kind == b'*').and_then(|_| elements(reply));
             let keys = split.places(part).len() as u64;
             match all {
-                Some(all) if all.left() == keys => {
-                    let is_value = |element: &[u8]| matches!(element.first(), Some(b'$' | b'_'));
-                    let mut all = all;
-                    (!all.all(is_value)).then_some("an element of its reply is no value")
-                }
+                // Whether they are values is looked at when they are put together.
+                Some(all) if all.left() == keys => None,
                 _ => Some(WRONG_COUNT),
             }
         }
