@@ -87,7 +87,7 @@ impl Core {
         let view = &self.pools[pool].nodes[node.index()];
         let scanner = match self.pools[pool].settings.protocol {
             Protocol::Redis => Scan::Redis(Scanner::default()),
-            Protocol::Memcache => Scan::Memcache(Box::new(ReplyEnd::default())),
+            Protocol::Memcache => Scan::Memcache(Box::<ReplyEnd>::default()),
         };
         let member = Arc::clone(&view.member);
         let backend = Backend::new(pool, member, view.counters, is_resp3, scanner);

@@ -21,6 +21,7 @@ use super::core::Closed;
 use super::core::Core;
 use super::core::Link;
 use super::core::Note;
+use super::log::log_seldom;
 use super::settings::PoolSettings;
 use super::stats::Stats;
 use super::tls::ListenerTls;
@@ -128,8 +129,7 @@ impl Worker {
         let sockets = WorkerSockets::new(poll.registry().try_clone()?, resolver);
         let buffer = vec![0; READ + ALIGNMENT];
         let start = buffer.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
-        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let core = Core::new(number, now(), wall.as_micros() as u64);
+        let core = Core::new(number, now(), wall().as_micros() as u64);
         let worker = Self {
             poll,
             core,
@@ -321,7 +321,7 @@ impl Worker {
                     listener.is_ready = true;
                     self.accept_again = Some(now() + NO_DESCRIPTORS);
                     self.refuse_one(key, pool);
-                    return self.note(4, format!("a client could not be accepted: {error}"));
+                    return log_seldom!(Warning, "a client could not be accepted: {error}");
                 }
             }
         }
@@ -526,4 +526,10 @@ fn spare_descriptor() -> Option<File> {
 #[expect(clippy::disallowed_methods, reason = "the driver is where time enters the engine")]
 fn now() -> Instant {
     Instant::now()
+}
+
+/// The time of day: since 1970.
+#[expect(clippy::disallowed_methods, reason = "the driver is where time enters the engine")]
+fn wall() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
