@@ -25,7 +25,7 @@ pub(super) fn settle_allocator() {
     }
 }
 
-/// The name of this host.
+/// The name of this host, as `gethostname` tells it to nutcracker.
 pub(super) fn name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

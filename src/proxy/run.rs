@@ -116,7 +116,8 @@ fn serve(
 /// Logs what the engine or the control plane has to say.
 fn note(note: &Note) {
     match note.level {
-        0..=2 => log!(Critical, "{}", note.text),
+        0 | 1 => log!(Alert, "{}", note.text),
+        2 => log!(Critical, "{}", note.text),
         3 => log!(Error, "{}", note.text),
         4 => log!(Warning, "{}", note.text),
         5 => log!(Notice, "{}", note.text),

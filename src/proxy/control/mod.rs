@@ -22,6 +22,7 @@ mod signals;
 mod stats_json;
 
 use std::io;
+#[cfg(test)]
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -121,8 +122,9 @@ pub(super) struct Control {
     common: Arc<Common>,
     reasons: Receiver<ExitReason>,
     thread: Option<JoinHandle<()>>,
-    stats_address: Option<SocketAddr>,
-    http_address: Option<SocketAddr>,
+    /// Of the stats port and of the HTTP port.
+    #[cfg(test)]
+    addresses: [Option<SocketAddr>; 2],
     _files: Vec<SocketFile>,
     _ear: Option<Ear>,
 }
@@ -149,12 +151,16 @@ struct Common {
 pub(super) fn start(settings: ControlSettings, workers: Arc<dyn Workers>) -> io::Result<Control> {
     let poll = Poll::new()?;
     let (mut doors, mut files) = (Vec::new(), Vec::new());
+    #[cfg(test)]
     let mut addresses = [None, None];
     let wanted = [(settings.stats, Service::Stats), (settings.http, Service::Http)];
-    for ((wanted, service), address) in wanted.into_iter().zip(&mut addresses) {
+    for (wanted, service) in wanted {
         let Some((host, port)) = wanted else { continue };
         let (mut listener, file) = Listener::bind(service.name(), &host, port)?;
-        *address = listener.address();
+        #[cfg(test)]
+        {
+            addresses[usize::from(matches!(service, Service::Http))] = listener.address();
+        }
         listener.register(poll.registry(), desk::door(doors.len()))?;
         doors.push(Door { listener, service, retry: None });
         files.extend(file);
@@ -191,9 +197,16 @@ pub(super) fn start(settings: ControlSettings, workers: Arc<dyn Workers>) -> io:
         // Nobody may wait any more.
         let _ = last_words.0.reasons.send(reason);
     })?;
-    let [stats_address, http_address] = addresses;
     let thread = Some(thread);
-    Ok(Control { common, reasons, thread, stats_address, http_address, _files: files, _ear: ear })
+    Ok(Control {
+        common,
+        reasons,
+        thread,
+        #[cfg(test)]
+        addresses,
+        _files: files,
+        _ear: ear,
+    })
 }
 
 impl Control {
@@ -207,7 +220,11 @@ impl Control {
         }
         reason
     }
+}
 
+/// For tests, which ask for any free port and are not signalled.
+#[cfg(test)]
+impl Control {
     /// Does what the signal would do.
     pub(super) fn signal(&self, signal: Signal) {
         self.common.hear(signal);
@@ -215,12 +232,12 @@ impl Control {
 
     /// Where the stats port is, unless that is a unix socket.
     pub(super) fn stats_address(&self) -> Option<SocketAddr> {
-        self.stats_address
+        self.addresses[0]
     }
 
     /// Where the HTTP port is, unless that is a unix socket.
     pub(super) fn http_address(&self) -> Option<SocketAddr> {
-        self.http_address
+        self.addresses[1]
     }
 }
 

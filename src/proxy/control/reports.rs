@@ -10,11 +10,11 @@ use super::clock;
 use super::connection::Asked;
 use super::http::Reply;
 use super::http::Status;
-use super::process;
 use super::process::Resources;
 use super::prometheus;
 use super::stats_json::About;
 use super::stats_json::stats_json;
+use crate::proxy::host;
 use crate::proxy::stats::NodeStats;
 use crate::proxy::stats::Stats;
 
@@ -36,7 +36,7 @@ pub(super) struct Reports {
 impl Reports {
     pub(super) fn new(workers: Arc<dyn Workers>) -> Self {
         let (began, started) = (clock::now(), clock::since_1970());
-        Self { workers, hostname: process::hostname(), began, started, told: None }
+        Self { workers, hostname: host::name(), began, started, told: None }
     }
 
     /// From now on the workers are asked again.

@@ -1,12 +1,12 @@
 //! Replies of nodes, and what is said when there is none, on their way to the clients.
 
+use super::Closed;
 use super::Core;
 use super::Link;
 use super::Sockets;
 use super::backend::Pending;
 use super::backend::Purpose;
 use super::backend::Stream;
-use super::backends::Closed;
 use super::memcache;
 use super::session::BUFFERED;
 use super::sessions::Ending;

@@ -154,7 +154,7 @@ mod tests {
         assert_eq!((out.unsent(), out.len()), (&b"cdefgh"[..], 6));
         out.advance(6, &mut buffers);
         assert!(out.is_empty());
-        assert_eq!(buffers.take().capacity() > 0, true, "the buffer was given back");
+        assert!(buffers.take().capacity() > 0, "the buffer was given back");
     }
 
     #[test]

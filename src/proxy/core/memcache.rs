@@ -186,7 +186,7 @@ impl Core {
             Command::FlushAll | Command::Verbosity => {
                 self.tell_all(sockets, key, index, request, raw, Asked::Line)
             }
-            Command::Stats(_) => self.tell_all(sockets, key, index, request, raw, Asked::Stats),
+            Command::Stats => self.tell_all(sockets, key, index, request, raw, Asked::Stats),
         }
     }
 

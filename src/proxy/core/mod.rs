@@ -30,6 +30,7 @@ mod answers;
 mod backend;
 mod backends;
 mod buffers;
+mod closing;
 mod large;
 mod memcache;
 mod pool;
@@ -37,6 +38,7 @@ mod probes;
 mod redis;
 #[cfg(any(test, feature = "_fuzz"))]
 pub(crate) mod rehearsal;
+mod replies;
 mod report;
 mod session;
 mod sessions;
@@ -45,8 +47,8 @@ mod timers;
 mod topology;
 
 use backend::Backend;
-pub(super) use backends::Closed;
 use buffers::Buffers;
+pub(super) use closing::Closed;
 use pool::NodeCounters;
 use pool::Pool;
 use session::Session;

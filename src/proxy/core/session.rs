@@ -64,12 +64,14 @@ pub(super) struct Session {
     /// Whether it is closed for what the client sent.
     pub(super) is_refused: bool,
     /// Backends that are not read because this client does not.
+    #[expect(clippy::box_collection, reason = "it is rare, and a session should be small")]
     pub(super) paused: Option<Box<Vec<usize>>>,
     pub(super) is_authenticated: bool,
     pub(super) is_resp3: bool,
     /// Nothing else may begin before the queue is empty.
     pub(super) is_barred: bool,
     pub(super) mode: Option<Box<super::redis::Mode>>,
+    #[expect(clippy::box_collection, reason = "it is rare, and a session should be small")]
     pub(super) name: Option<Box<Vec<u8>>>,
     /// When something was last read, in the worker's milliseconds.
     pub(super) active_at: u64,

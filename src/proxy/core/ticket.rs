@@ -25,6 +25,7 @@ pub(super) enum State {
     /// Its reply waits for the replies of earlier requests: here, in the session's stash …
     Stashed { start: u32, length: u32 },
     /// … or, being large, by itself.
+    #[expect(clippy::box_collection, reason = "it is rare, and a ticket should be small")]
     Held(Box<Vec<u8>>),
 }
 

@@ -1,10 +1,10 @@
 //! What happens because time has passed.
 
+use super::Closed;
 use super::Core;
 use super::Sockets;
 use super::backend::Purpose;
 use super::backend::Stage;
-use super::backends::Closed;
 use super::sessions::Ending;
 use crate::health::Incident;
 

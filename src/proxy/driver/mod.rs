@@ -21,12 +21,14 @@ use super::core::Closed;
 use super::core::Core;
 use super::core::Link;
 use super::core::Note;
+use super::log::log_seldom;
 use super::settings::PoolSettings;
 use super::stats::Stats;
 use super::tls::ListenerTls;
 
 mod handshakes;
 mod listener;
+mod reading;
 mod resolver;
 mod socket;
 mod sockets;
@@ -74,8 +76,6 @@ const READ: usize = 256 << 10;
 /// A block of memory that begins elsewhere costs the system three times as much to copy into (spec/performance.md:
 /// blocks of 128 KiB and more begin at 16 bytes into a page).
 const ALIGNMENT: usize = 64;
-/// Reads of one connection in a turn, so that the others have theirs.
-const READS: usize = 2;
 const EVENTS: usize = 1024;
 /// How long to wait before accepting again when there are no descriptors left.
 const NO_DESCRIPTORS: Duration = Duration::from_millis(100);
@@ -128,8 +128,7 @@ impl Worker {
         let sockets = WorkerSockets::new(poll.registry().try_clone()?, resolver);
         let buffer = vec![0; READ + ALIGNMENT];
         let start = buffer.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
-        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let core = Core::new(number, now(), wall.as_micros() as u64);
+        let core = Core::new(number, now(), wall().as_micros() as u64);
         let worker = Self {
             poll,
             core,
@@ -321,7 +320,7 @@ impl Worker {
                     listener.is_ready = true;
                     self.accept_again = Some(now() + NO_DESCRIPTORS);
                     self.refuse_one(key, pool);
-                    return self.note(4, format!("a client could not be accepted: {error}"));
+                    return log_seldom!(Warning, "a client could not be accepted: {error}");
                 }
             }
         }
@@ -417,101 +416,6 @@ impl Worker {
             }
         }
     }
-
-    /// Reads what has arrived.
-    fn read(&mut self, link: Link) {
-        if !self.is_secured(link) {
-            return;
-        }
-        for turn in 0.. {
-            if !self.core.wants_input(link) {
-                return;
-            }
-            let Some(connection) = self.sockets.connection(link) else {
-                return;
-            };
-            if !connection.is_readable || connection.is_connecting {
-                return;
-            }
-            if turn == READS {
-                return self.sockets.resumed.push(link);
-            }
-            let room = match link {
-                // What TLS has decrypted may be more than there is room for.
-                Link::Session(key) if !connection.stream.has_tls() => self.core.session_room(key),
-                _ => None,
-            };
-            if let Some(room) = room {
-                let wanted = room.len();
-                match connection.stream.read(&mut self.scratch, room) {
-                    Ok(count) if count > 0 => {
-                        connection.is_readable = count == wanted || connection.is_read_closed;
-                        if let Link::Session(key) = link {
-                            self.core.session_filled(&mut self.sockets, key, count);
-                        }
-                        continue;
-                    }
-                    read => {
-                        if self.end_of_read(link, read) {
-                            return;
-                        }
-                        continue;
-                    }
-                }
-            }
-            let buffer = &mut self.buffer[self.start..self.start + READ];
-            match connection.stream.read(&mut self.scratch, buffer) {
-                Ok(count) if count > 0 => {
-                    // A short read was all there is: what comes later is told.
-                    connection.is_readable = count == READ
-                        || connection.is_read_closed
-                        || connection.stream.may_hold_more();
-                    let bytes = &self.buffer[self.start..self.start + count];
-                    match link {
-                        Link::Session(key) => {
-                            self.core.session_input(&mut self.sockets, key, bytes);
-                        }
-                        Link::Backend(key) => {
-                            self.core.backend_input(&mut self.sockets, key, bytes);
-                        }
-                    }
-                }
-                read => {
-                    if self.end_of_read(link, read) {
-                        return;
-                    }
-                }
-            }
-        }
-    }
-
-    /// A read gave no bytes: says whether there is nothing more to read.
-    fn end_of_read(&mut self, link: Link, read: io::Result<usize>) -> bool {
-        if let Err(error) = &read
-            && error.kind() == io::ErrorKind::Interrupted
-        {
-            return false;
-        }
-        if let Some(connection) = self.sockets.connection(link) {
-            connection.is_readable = false;
-        }
-        match (read, link) {
-            (Err(error), _) if error.kind() == io::ErrorKind::WouldBlock => {}
-            (Ok(_), Link::Session(key)) => self.core.session_ended(&mut self.sockets, key),
-            (Ok(_), Link::Backend(key)) => {
-                self.core.backend_closed(&mut self.sockets, key, Closed::Eof);
-            }
-            (Err(error), _) => self.broken(link, error),
-        }
-        true
-    }
-
-    /// Reads what was not read before.
-    fn read_resumed(&mut self) {
-        for link in std::mem::take(&mut self.sockets.resumed) {
-            self.read(link);
-        }
-    }
 }
 
 /// An error of accepting that is the client's, which has gone again.
@@ -526,4 +430,10 @@ fn spare_descriptor() -> Option<File> {
 #[expect(clippy::disallowed_methods, reason = "the driver is where time enters the engine")]
 fn now() -> Instant {
     Instant::now()
+}
+
+/// The time of day: since 1970.
+#[expect(clippy::disallowed_methods, reason = "the driver is where time enters the engine")]
+fn wall() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }

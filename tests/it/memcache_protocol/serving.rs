@@ -156,7 +156,7 @@ fn has_one_reply(mut stream: &TcpStream, request: &Request<'_>, bytes: &[u8]) {
     let expected = match &request.command {
         Command::Retrieve(_) => Expected::Values,
         Command::Meta(_) | Command::MetaNoop => Expected::Meta,
-        Command::Stats(_) => Expected::Stats,
+        Command::Stats => Expected::Stats,
         _ => Expected::Line,
     };
     let mut out = Vec::new();

@@ -34,11 +34,9 @@ pub(crate) use reply_end::is_error;
 pub(crate) use request::Command;
 pub(crate) use request::Refusal;
 pub(crate) use request::Request;
-pub(crate) use retrieve::Keys;
 pub(crate) use retrieve::Retrieve;
 pub(crate) use retrieve::RetrieveName;
 pub(crate) use scanner::Arrival;
-pub(crate) use scanner::BrokenRequest;
 pub(crate) use scanner::RequestScanner;
 pub(crate) use values::Values;
 

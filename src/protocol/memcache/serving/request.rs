@@ -50,8 +50,7 @@ pub(crate) enum Command<'b> {
     Quit,
     Verbosity,
     FlushAll,
-    /// And what follows the word.
-    Stats(&'b [u8]),
+    Stats,
 }
 
 /// What is sent on for the line of a request.
@@ -219,7 +218,7 @@ fn read_words(line: &[u8]) -> (Read<'_>, Form) {
         b"quit" => (Ok((Command::Quit, None)), Form::Plain),
         b"verbosity" => (node_wide(Command::Verbosity, words, 1, 3), Form::Silent(1)),
         b"flush_all" => (node_wide(Command::FlushAll, words, 0, 2), Form::Silent(1)),
-        b"stats" => (Ok((Command::Stats(words.rest().trim_ascii()), None)), Form::Plain),
+        b"stats" => (Ok((Command::Stats, None)), Form::Plain),
         _ => (Err((Refusal::Unknown, None)), Form::Plain),
     }
 }

@@ -91,9 +91,4 @@ impl<'b> Retrieve<'b> {
     pub(crate) fn keys(&self) -> Keys<'b> {
         self.keys
     }
-
-    /// Whether values are to come with their numbers.
-    pub(crate) fn is_with_cas(&self) -> bool {
-        matches!(self.name, RetrieveName::Gets | RetrieveName::Gats)
-    }
 }

@@ -1,5 +1,3 @@
-use super::*;
-
 mod replies;
 mod requests;
 

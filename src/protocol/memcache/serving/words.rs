@@ -12,11 +12,6 @@ impl<'b> Words<'b> {
     pub(super) fn new(line: &'b [u8]) -> Self {
         Self { rest: line }
     }
-
-    /// What has not been read yet.
-    pub(super) fn rest(&self) -> &'b [u8] {
-        self.rest
-    }
 }
 
 impl<'b> Iterator for Words<'b> {

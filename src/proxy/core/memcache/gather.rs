@@ -73,7 +73,7 @@ pub(in crate::proxy::core) fn gather(
         How::Stats => stats(gathering, pool, &mut out),
         _ => {
             // All say the same, or one says what is wrong.
-            let replies = || gathering.parts.iter().map(|part| reply_of(part));
+            let replies = || gathering.parts.iter().map(reply_of);
             let wrong = replies().find(|reply| is_error(reply));
             out.extend_from_slice(wrong.or(replies().next()).unwrap_or(b"ERROR\r\n"));
         }

@@ -16,7 +16,7 @@ pub(super) fn check(stage: &Stage) {
     let core = &stage.core;
     tickets(core);
     sessions(core);
-    backends(core);
+    backends(stage);
     sent(stage);
     for (key, wire) in &stage.wires.all {
         match key {
@@ -127,7 +127,8 @@ fn sums(session: &Session) {
     assert!(stashed > 0 || session.stash.is_empty(), "the stash is kept");
 }
 
-fn backends(core: &Core) {
+fn backends(stage: &Stage) {
+    let core = &stage.core;
     let mut open: BTreeMap<usize, u64> = BTreeMap::new();
     for (key, backend) in &core.backends {
         let node = core.pools[backend.pool].nodes.iter().find(|node| {
@@ -149,6 +150,9 @@ fn backends(core: &Core) {
             assert!(mode.is_some_and(|mode| mode.backends().contains(&key)), "owner of {key}");
         }
         if backend.stage != Step::Closed {
+            let wire = stage.wires.all.get(&(true, key));
+            let node = wire.map(|wire| &*wire.node);
+            assert_eq!(node, Some(&**backend.member.name()), "the node of backend {key}");
             *open.entry(backend.counters).or_default() += 1;
         } else {
             assert!(backend.queue.is_empty() && backend.out.is_empty(), "backend {key} is closed");

@@ -35,6 +35,7 @@ pub(crate) use walk::walk;
 
 pub(super) use nodes::array;
 pub(super) use nodes::bulk;
+#[cfg(test)]
 pub(super) use nodes::value_of;
 
 use nodes::Talk;
@@ -233,6 +234,7 @@ impl Stage {
     }
 
     /// The connections to the node with this name.
+    #[cfg(test)]
     pub(super) fn connections_to(&self, node: &str) -> Vec<usize> {
         let all = self.wires.all.iter().filter(|(_, wire)| wire.node == node);
         all.map(|((_, key), _)| *key).collect()
