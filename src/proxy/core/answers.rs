@@ -57,7 +57,11 @@ impl Core {
                 self.own_backend_done(sockets, backend, &pending);
                 Ok(())
             }
-            Purpose::Nothing | Purpose::Greeting | Purpose::Probe | Purpose::Subscription => Ok(()),
+            Purpose::Nothing
+            | Purpose::Begin
+            | Purpose::Greeting
+            | Purpose::Probe
+            | Purpose::Subscription => Ok(()),
         }
     }
 
@@ -233,6 +237,10 @@ impl Core {
         pending: Pending,
         rest: &[u8],
     ) -> Result<bool, Closed> {
+        if rest.first() == Some(&b'>') {
+            // It is no reply.
+            return Ok(false);
+        }
         let known = self.backends[key].scanner.known(rest);
         let session = self.sessions.get_mut(pending.session as usize);
         let session = session.filter(|session| session.serial == pending.serial);

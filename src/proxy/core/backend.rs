@@ -10,6 +10,9 @@ use crate::protocol::resp::Scanner;
 use crate::proxy::settings::Endpoint;
 use crate::topology::Member;
 
+/// A connection whose oldest request has waited for so many timeouts without a byte from the node is given up.
+const TIMEOUTS: u64 = 3;
+
 /// A place for a connection to a node. It outlives the connections that are made in it.
 #[derive(Debug)]
 pub(super) struct Backend {
@@ -96,6 +99,8 @@ pub(super) enum Purpose {
     Nothing,
     /// Of the greeting.
     Greeting,
+    /// Of a `MULTI` that the client was told is carried out.
+    Begin,
     /// Of a probe.
     Probe,
     /// Of a `SCAN`, whose cursor is the node's.
@@ -222,8 +227,25 @@ impl Backend {
 
     /// When the oldest request must be answered.
     pub(super) fn deadline(&self, timeout: Duration) -> Option<u64> {
-        let oldest = self.queue.iter().find(|pending| pending.is_awaited())?;
-        Some(oldest.at.saturating_add(timeout.as_micros() as u64))
+        let timeout = timeout.as_micros() as u64;
+        let oldest = self.queue.iter().find(|pending| pending.is_awaited());
+        match oldest {
+            Some(oldest) => Some(oldest.at.saturating_add(timeout)),
+            // Nobody waits for a reply, but somebody may wait for room, or for the connection.
+            None => self.silent_from(timeout),
+        }
+    }
+
+    /// When the node is taken for gone if nothing is heard of it: nobody waits for a reply on a connection that is
+    /// only listened to.
+    pub(super) fn silent_from(&self, timeout: u64) -> Option<u64> {
+        let oldest = self.queue.front()?;
+        if matches!(self.stage, Stage::Opening | Stage::Greeting(_)) {
+            return Some(self.heard_at.saturating_add(timeout));
+        }
+        let is_asked = oldest.purpose != Purpose::Subscription && !self.is_paused;
+        let since = self.heard_at.max(oldest.at);
+        is_asked.then(|| since.saturating_add(TIMEOUTS.saturating_mul(timeout)))
     }
 
     /// How long to refuse requests after so many failures to connect in a row: the first is tried again at
@@ -239,6 +261,6 @@ impl Backend {
 impl Pending {
     /// Whether somebody waits for the reply.
     pub(super) fn is_awaited(&self) -> bool {
-        !matches!(self.purpose, Purpose::Nothing | Purpose::Subscription)
+        !matches!(self.purpose, Purpose::Nothing | Purpose::Begin | Purpose::Subscription)
     }
 }

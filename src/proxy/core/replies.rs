@@ -17,6 +17,18 @@ use crate::health::Incident;
 /// Room is made at once for what is missing of a reply up to this.
 const LARGE_REPLY: usize = 16 << 20;
 
+/// What a node may say against a greeting that quotes nothing of it.
+const HARMLESS: [&str; 8] = [
+    "WRONGPASS invalid",
+    "NOAUTH Authentication required",
+    "NOPERM",
+    "NOPROTO",
+    "LOADING",
+    "MASTERDOWN",
+    "ERR DB index",
+    "ERR AUTH <password> called",
+];
+
 impl Core {
     /// A node has sent `bytes`.
     pub(crate) fn backend_input(&mut self, sockets: &mut impl Sockets, key: usize, bytes: &[u8]) {
@@ -148,6 +160,11 @@ impl Core {
                 Ok(())
             }
             Purpose::Nothing => Ok(()),
+            // Whatever follows would be carried out by itself.
+            Purpose::Begin if super::sessions::is_error(reply) => {
+                Err(Closed::Broken("it refused to begin a transaction".into()))
+            }
+            Purpose::Begin => Ok(()),
             _ => {
                 let time = self.micros.saturating_sub(pending.at);
                 counters.latency.record(std::time::Duration::from_micros(time));
@@ -164,15 +181,11 @@ impl Core {
     ) -> Result<(), Closed> {
         if super::sessions::is_error(reply) {
             // The text may quote what was said; the first word does not.
-            let credentials = self.backends[key].member.endpoint().credentials.as_ref();
             let text = String::from_utf8_lossy(&reply[1..]);
             let text = text.trim_end();
-            let is_quoted = credentials.is_some_and(|known| {
-                text.contains(&known.password)
-                    || known.user.as_ref().is_some_and(|user| text.contains(user.as_str()))
-            });
+            let is_harmless = HARMLESS.iter().any(|start| text.starts_with(start));
             let word = text.split(' ').next().unwrap_or_default();
-            return Err(Closed::Refused(if is_quoted { word } else { text }.to_string()));
+            return Err(Closed::Refused(if is_harmless { text } else { word }.to_string()));
         }
         let backend = &mut self.backends[key];
         let Stage::Greeting(left) = backend.stage else {

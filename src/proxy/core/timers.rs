@@ -10,9 +10,7 @@ use crate::health::Incident;
 
 /// A client that does not read, and for whose sake others wait, is closed after so long.
 const PATIENCE_WITH_CLIENTS: u64 = 1000;
-/// A connection whose oldest request has waited for so many timeouts without a byte from the node is given up.
-const TIMEOUTS: u64 = 3;
-/// So is one on which so many requests were given up.
+/// A connection on which so many requests were given up is given up itself.
 const ABANDONED: usize = 4096;
 
 impl Core {
@@ -70,6 +68,11 @@ impl Core {
             }
         }
         if expired.is_empty() {
+            // Who waits for room, or for the connection alone, waits no longer either.
+            let is_gone = backend.silent_from(timeout).is_some_and(|when| when <= now);
+            if is_gone && !backend.queue.iter().any(super::backend::Pending::is_awaited) {
+                self.backend_closed(sockets, key, Closed::Silent);
+            }
             return;
         }
         if is_failure {
@@ -100,12 +103,9 @@ impl Core {
     /// Whether the node is gone, as far as this connection tells.
     fn is_silent(&self, key: usize, timeout: u64) -> bool {
         let backend = &self.backends[key];
-        let Some(oldest) = backend.queue.front() else {
-            return false;
-        };
-        let since = backend.heard_at.max(oldest.at);
+        let is_gone = backend.silent_from(timeout).is_some_and(|when| when <= self.micros);
         let abandoned = backend.queue.iter().take_while(|pending| !pending.is_awaited()).count();
-        self.micros.saturating_sub(since) > TIMEOUTS * timeout || abandoned > ABANDONED
+        is_gone || abandoned > ABANDONED
     }
 
     /// Whether there is something to look at now and then.
@@ -174,7 +174,10 @@ impl Core {
                 pending.is_awaited()
                     && (pending.session, pending.serial) != (first.session, first.serial)
             };
-            if backend.queue.iter().any(waits) {
+            let wants_room = |&(session, serial): &(usize, u32)| {
+                (session, serial) != (first.session as usize, first.serial)
+            };
+            if backend.queue.iter().any(waits) || backend.waiting.iter().any(wants_room) {
                 stalling.push((first.session as usize, first.serial));
             }
         }

@@ -219,7 +219,12 @@ impl Core {
         };
         backend.is_retired = true;
         if backend.queue.is_empty() {
-            self.drop_backend(sockets, key);
+            return self.drop_backend(sockets, key);
+        }
+        // What comes next goes to another connection, and must not overtake what is on its way on this one.
+        let pool = backend.pool;
+        for (_, session) in &mut self.sessions {
+            session.is_barred |= session.pool == pool && !session.queue.is_empty();
         }
     }
 

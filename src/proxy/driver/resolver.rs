@@ -43,7 +43,8 @@ impl Resolver {
     ) -> io::Result<()> {
         if self.running.fetch_add(1, Relaxed) >= MOST {
             self.running.fetch_sub(1, Relaxed);
-            return Err(io::Error::other("too many names are being looked up"));
+            // It is we who are out of something, and not the node that has failed.
+            return Err(rustix::io::Errno::NOBUFS.into());
         }
         let resolver = self.clone();
         let host = host.to_string();

@@ -235,7 +235,10 @@ impl Core {
             Err(error) => self.say(key, command, &refusal(&error)),
             Ok(Plan::One(node)) if command.rule.blocking_time() != Blocking::No => {
                 match command.rule.waiting(command.args) {
-                    Waiting::None => self.forward(sockets, key, node, command.raw, command.index),
+                    // Of the others, what is no time here may be one there.
+                    Waiting::None if command.rule.blocking_time() == Blocking::StreamBlock => {
+                        self.forward(sockets, key, node, command.raw, command.index)
+                    }
                     waiting => self.block(sockets, key, node, command, waiting),
                 }
             }

@@ -33,6 +33,8 @@ pub(in crate::proxy::core) struct Subscriptions {
     nodes: Vec<(NodeId, u64, usize)>,
     /// What it is subscribed to.
     topics: BTreeMap<(Kind, Vec<u8>), Topic>,
+    /// How many of them were confirmed: channels and patterns, and shard channels.
+    confirmed: [usize; 2],
     /// Messages that wait for the end of a large reply.
     held: Vec<u8>,
 }
@@ -71,6 +73,11 @@ impl Kind {
         }
     }
 
+    /// Where it is counted.
+    fn place(self) -> usize {
+        usize::from(self == Self::Shard)
+    }
+
     /// How confirmations begin.
     fn word(self, begins: bool) -> &'static str {
         match (self, begins) {
@@ -103,9 +110,23 @@ impl Subscriptions {
     /// How many the client has that were confirmed, as Redis counts: channels and patterns together, shard channels
     /// apart.
     fn count(&self, kind: Kind) -> usize {
-        let is_shard = |kind: &Kind| *kind == Kind::Shard;
-        let confirmed = self.topics.iter().filter(|(_, topic)| topic.is_confirmed);
-        confirmed.filter(|((other, _), _)| is_shard(other) == is_shard(&kind)).count()
+        self.confirmed[kind.place()]
+    }
+
+    /// The client is told that it has a topic.
+    fn confirm(&mut self, kind: Kind, name: &[u8]) {
+        if let Some(topic) = self.topics.get_mut(&(kind, name.to_vec()))
+            && !std::mem::replace(&mut topic.is_confirmed, true)
+        {
+            self.confirmed[kind.place()] += 1;
+        }
+    }
+
+    /// The client has a topic no more.
+    fn remove(&mut self, kind: Kind, name: &[u8]) -> Option<Topic> {
+        let topic = self.topics.remove(&(kind, name.to_vec()))?;
+        self.confirmed[kind.place()] -= usize::from(topic.is_confirmed);
+        Some(topic)
     }
 
     /// The channels, each with the member of its node, and whether there is a pattern.
@@ -144,7 +165,12 @@ impl Core {
             return self.wrong_arity(key, command);
         }
         match self.sessions[key].mode.as_deref() {
-            Some(Mode::Subscribed(_)) => {}
+            Some(Mode::Subscribed(own)) => {
+                let backends: Vec<usize> = own.backends().collect();
+                if backends.into_iter().any(|backend| self.is_full(backend, key)) {
+                    return Step::Stalled;
+                }
+            }
             Some(Mode::Transaction(_)) => {
                 let text =
                     format!("ERR unsupported by the proxy: '{}' in a transaction", command.name());
@@ -219,7 +245,7 @@ impl Core {
                 let text = format!("ERR {}", String::from_utf8_lossy(&text));
                 self.say(key, command, &text);
                 if let Some(Mode::Subscribed(own)) = self.sessions[key].mode.as_deref_mut() {
-                    own.topics.remove(&(kind, name.to_vec()));
+                    own.remove(kind, name);
                 }
                 if known.is_none() {
                     self.backends[backend].owner = None;
@@ -257,11 +283,8 @@ impl Core {
             let Some(Mode::Subscribed(own)) = self.sessions[key].mode.as_deref_mut() else {
                 return;
             };
-            let topic = own.topics.get_mut(&(kind, name.clone()));
-            let topic = topic.map(|topic| {
-                topic.is_confirmed = true;
-                *topic
-            });
+            own.confirm(kind, &name);
+            let topic = own.topics.get(&(kind, name.clone())).copied();
             for _ in 0..topic.map_or(0, |topic| topic.left.div_ceil(topic.nodes)) {
                 // That it began, the client is told before it hears that it is over.
                 self.confirm(key, command.index, kind, true, Some(&name));
@@ -270,7 +293,7 @@ impl Core {
                 return;
             };
             // Its nodes are told, and what they say to it is of no interest: the client has it from us.
-            if own.topics.remove(&(kind, name.clone())).is_some() {
+            if own.remove(kind, &name).is_some() {
                 let backends: Vec<usize> = own.backends().collect();
                 for backend in backends {
                     self.tell_subscription(backend, kind.word(false), &name);
@@ -345,6 +368,15 @@ impl Core {
         if self.session_of(key, serial).is_none() {
             return Ok(());
         }
+        if crate::proxy::core::sessions::is_error(reply) {
+            // The node refuses a subscription: which, it does not say, and so the client can only begin again.
+            if self.sessions[key].queue.is_empty() {
+                self.push(key, reply);
+            }
+            self.sessions[key].is_closing = true;
+            self.mark_dirty(Link::Session(key));
+            return Ok(());
+        }
         let mut parts = elements(reply).into_iter().flatten();
         let word = parts.next().and_then(string).and_then(Kind::of_word);
         let Some((kind, begins)) = word else {
@@ -366,11 +398,12 @@ impl Core {
             let was = topic.left;
             topic.left = was.saturating_sub(1);
             if was > 0 && topic.left % topic.nodes == 0 {
-                topic.is_confirmed = true;
+                own.confirm(kind, &name);
                 let unknown = (self.table.index_count() - 1) as u16;
                 self.confirm(key, unknown, kind, true, Some(&name));
             }
         }
+        self.wake(key);
         Ok(())
     }
 
@@ -414,6 +447,11 @@ impl Core {
                 }
                 _ => self.plainly(sockets, key, command),
             };
+        }
+        let waits = |own: &Subscriptions| own.topics.values().any(|topic| topic.left > 0);
+        if matches!(self.sessions[key].mode.as_deref(), Some(Mode::Subscribed(own)) if waits(own)) {
+            // Confirmations come first; they wake it.
+            return Step::Stalled;
         }
         match (fan_out, command.args) {
             (FanOut::Special(Special::Local(LocalReply::Pong)), [_, rest @ ..])

@@ -348,7 +348,8 @@ impl Core {
             return Ok(None);
         }
         for command in std::iter::once(MULTI).chain(early.iter().map(Vec::as_slice)) {
-            let pending = Pending::of_nobody(Purpose::Nothing, self.micros);
+            let purpose = if command == MULTI { Purpose::Begin } else { Purpose::Nothing };
+            let pending = Pending::of_nobody(purpose, self.micros);
             self.ask(sockets, backend, command, pending);
         }
         Ok(Some(backend))
