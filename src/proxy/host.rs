@@ -5,11 +5,6 @@ use std::io;
 use rustix::process::Resource;
 use rustix::process::Rlimit;
 
-/// The name of this host.
-pub(super) fn name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
-
 /// Allows this process as many descriptors as it may allow itself, and says how many; `None` is no limit.
 ///
 /// # Errors
@@ -27,11 +22,6 @@ pub(super) fn raise_descriptor_limit() -> io::Result<Option<u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_host_has_a_name() {
-        assert!(!name().is_empty());
-    }
 
     #[test]
     fn the_limit_is_as_high_as_it_may_be() {

@@ -92,12 +92,11 @@ pub(super) fn greeting(endpoint: &Endpoint, is_resp3: bool) -> Option<(Vec<u8>, 
                 args.iter().for_each(|argument| write_bulk_string(&mut out, argument.as_bytes()));
                 replies += 1;
             };
-            match &endpoint.credentials {
-                Some(credentials) => match &credentials.user {
+            if let Some(credentials) = &endpoint.credentials {
+                match &credentials.user {
                     Some(user) => say(&["AUTH", user, &credentials.password]),
                     None => say(&["AUTH", &credentials.password]),
-                },
-                None => {}
+                }
             }
             if is_resp3 {
                 say(&["HELLO", "3"]);

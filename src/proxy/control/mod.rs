@@ -41,7 +41,6 @@ use parking_lot::Mutex;
 use slab::Slab;
 
 pub(super) use signals::Mailbox;
-pub(super) use signals::Signal;
 
 use super::socket_file::SocketFile;
 use super::stats::Stats;
@@ -54,6 +53,7 @@ use listener::Listener;
 use reload::ConfigFile;
 use reports::Reports;
 use signals::Ear;
+use signals::Signal;
 
 /// An order to end that comes so soon after the first is that one once more: `timeout` signals its child and then the
 /// group that the child is in.
@@ -206,11 +206,6 @@ impl Control {
             let _ = thread.join();
         }
         reason
-    }
-
-    /// Does what the signal would do.
-    pub(super) fn signal(&self, signal: Signal) {
-        self.common.hear(signal);
     }
 
     /// Where the stats port is, unless that is a unix socket.
