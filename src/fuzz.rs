@@ -23,9 +23,13 @@ use crate::topology::Router;
 use crate::topology::Topology;
 
 mod memcache;
+mod proxy;
 mod serving;
 
 pub use memcache::memcache;
+pub use proxy::proxy_client;
+pub use proxy::proxy_node;
+pub use proxy::proxy_walk;
 pub use serving::inline_command;
 pub use serving::memcache_reply_ends;
 pub use serving::memcache_requests;

@@ -146,6 +146,12 @@ impl CommandTable {
         self.names.entries.len() + 1
     }
 
+    /// Whether the command with this number has subcommands.
+    #[cfg_attr(not(feature = "proxy"), allow(dead_code, reason = "the proxy words messages"))]
+    pub(crate) fn has_subcommands(&self, index: usize) -> bool {
+        self.names.entries.get(index).is_some_and(|entry| !entry.subcommands.is_empty())
+    }
+
     /// The name of the command with this number, in lower case; `unknown` for those not in the table.
     #[cfg_attr(not(feature = "proxy"), allow(dead_code, reason = "the proxy counts by command"))]
     pub(crate) fn name_of(&self, index: usize) -> String {

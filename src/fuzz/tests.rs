@@ -239,3 +239,60 @@ fn replies_are_nested_as_deep_as_redis_rs_reads() {
         }
     }
 }
+
+/// What clients of the proxy send, and nodes answer, mostly whole requests and replies.
+const PROXY: &[&str] = &[
+    "*2\r\n$3\r\nGET\r\n$2\r\ne1\r\n",
+    "*3\r\n$4\r\nMGET\r\n$2\r\ne1\r\n$2\r\nm2\r\n",
+    "*3\r\n$3\r\nSET\r\n$2\r\ne3\r\n$1\r\nx\r\n",
+    "MULTI\r\n",
+    "EXEC\r\n",
+    "DISCARD\r\n",
+    "WATCH e1\r\n",
+    "UNWATCH\r\n",
+    "HELLO 3\r\n",
+    "RESET\r\n",
+    "PING\r\n",
+    "QUIT\r\n",
+    "SCAN 0\r\n",
+    "BLPOP e1 e1 0\r\n",
+    "SUBSCRIBE a b\r\n",
+    "UNSUBSCRIBE\r\n",
+    "GET b:20000:1\r\n",
+    "get e1\r\n",
+    "gets e1 m2 e3\r\n",
+    "set e1 0 0 2\r\nab\r\n",
+    "set e1 0 0 2 noreply\r\nab\r\n",
+    "mg e1 v q\r\n",
+    "mn\r\n",
+    "$4\r\n<e1>\r\n",
+    "*2\r\n$1\r\na\r\n_\r\n",
+    ":3\r\n",
+    "+OK\r\n",
+    "-ERR no\r\n",
+    ">3\r\n$9\r\nsubscribe\r\n$2\r\ne1\r\n:1\r\n",
+    "VALUE e1 0 4\r\n<e1>\r\nEND\r\n",
+    "STORED\r\n",
+    "HD\r\n",
+    "$20000\r\n",
+    "\r\n",
+    "x",
+];
+
+proptest! {
+    #[test]
+    fn whoever_talks_to_the_proxy_is_answered(
+        kind in 0u8..16,
+        words in prop::collection::vec(prop::sample::select(PROXY), 0..16),
+        sizes in prop::collection::vec(1u8..40, 0..20),
+    ) {
+        let bytes = words.concat();
+        proxy_client(kind & 1 == 0, bytes.as_bytes(), &sizes);
+        proxy_node(kind, bytes.as_bytes(), &sizes);
+    }
+
+    #[test]
+    fn whatever_happens_to_the_proxy_it_goes_on(choices in prop::collection::vec(any::<u8>(), 0..300)) {
+        proxy_walk(&choices);
+    }
+}

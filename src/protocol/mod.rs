@@ -6,5 +6,3 @@
 )]
 pub(crate) mod memcache;
 pub(crate) mod resp;
-#[cfg(any(feature = "proxy", feature = "_fuzz"))]
-mod search;

@@ -1,9 +1,30 @@
 //! What the system says of itself.
 
 use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use rustix::process::Resource;
 use rustix::process::Rlimit;
+
+/// What glibc's allocator is told: blocks from so many bytes on go back to the system when they are not used any more.
+/// Without, it learns from the first large value to keep as much for ever.
+const ALLOCATOR: [(&str, &str); 2] =
+    [("MALLOC_MMAP_THRESHOLD_", "4194304"), ("MALLOC_TRIM_THRESHOLD_", "2097152")];
+
+/// Has the allocator give memory back after a burst. It can be told only before a program begins, so this one begins
+/// again, as the same process; where that fails, it goes on as it is. Who has set one of the variables is left alone.
+pub(super) fn settle_allocator() {
+    let is_told = ALLOCATOR.iter().any(|(name, _)| std::env::var_os(name).is_some());
+    if is_told || !cfg!(all(target_os = "linux", target_env = "gnu")) {
+        return;
+    }
+    let mut arguments = std::env::args_os();
+    if let (Some(name), Ok(program)) = (arguments.next(), std::env::current_exe()) {
+        // It returns only if it has failed.
+        let _ = Command::new(program).arg0(name).args(arguments).envs(ALLOCATOR).exec();
+    }
+}
 
 /// Allows this process as many descriptors as it may allow itself, and says how many; `None` is no limit.
 ///

@@ -40,6 +40,9 @@ mod workers;
 
 #[cfg(not(feature = "proxy-tls"))]
 use self::without_tls as tls;
+#[cfg(feature = "_fuzz")]
+pub(crate) use core::rehearsal;
+
 use daemon::Side;
 use daemon::Starter;
 use options::Action;
@@ -70,6 +73,7 @@ pub fn main() -> ExitCode {
 
 /// In the background, if that is asked for.
 fn start(options: Options) -> ExitCode {
+    host::settle_allocator();
     let starter = if options.daemonize {
         match daemon::detach() {
             Ok(Side::Daemon(starter)) => starter,

@@ -69,7 +69,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     // redis-rs's names for what the client has.
     ("aio", &["client"]),
-    ("fuzz", &["node", "protocol", "command", "distribution", "topology", "plan", "client"]),
+    (
+        "fuzz",
+        &["node", "protocol", "command", "distribution", "topology", "plan", "client", "proxy"],
+    ),
 ];
 
 /// The modules that do input and output, what they share, and one that compares with redis-rs. Every other one is pure.

@@ -9,6 +9,9 @@ use std::time::Duration;
 use crate::protocol::memcache;
 use crate::support::memcached::Memcached;
 
+#[cfg(feature = "proxy")]
+mod serving;
+
 use memcache::BrokenReply;
 use memcache::Dialect;
 use memcache::ErrorReply;

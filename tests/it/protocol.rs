@@ -4,7 +4,3 @@
 #[path = "../../src/protocol/memcache/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "not all of it is for these tests")]
 pub(crate) mod memcache;
-#[cfg(feature = "proxy")]
-#[path = "../../src/protocol/search.rs"]
-#[allow(dead_code, reason = "not all of it is for these tests")]
-mod search;

@@ -1,7 +1,5 @@
 //! Inline commands: a command as a line of words, which people type and scripts pipe into a Redis.
 
-use crate::protocol::search::find;
-
 /// As long as Redis waits for the end of a line (7.0 `server.h` `PROTO_INLINE_MAX_SIZE`).
 const MAX_LINE: usize = 64 << 10;
 
@@ -14,8 +12,10 @@ pub(crate) enum BrokenInline {
     UnbalancedQuotes,
 }
 
-/// Reads the inline command at the start of `bytes`: its arguments, of which an empty line has none, and its
-/// length; `None` if its line is not complete.
+/// The arguments of an inline command, and how long it is. An empty line has none.
+pub(crate) type Inline = (Vec<Vec<u8>>, usize);
+
+/// Reads the inline command at the start of `bytes`; `None` if its line is not complete.
 ///
 /// Redis waits for ever when a NUL stands in the line; here the line ends there, as it does for the one
 /// who splits it.
@@ -23,8 +23,8 @@ pub(crate) enum BrokenInline {
 /// # Errors
 ///
 /// If the line is too long, or a quote in it is not closed or something follows it.
-pub(crate) fn inline(bytes: &[u8]) -> Result<Option<(Vec<Vec<u8>>, usize)>, BrokenInline> {
-    match find(&bytes[..bytes.len().min(MAX_LINE + 1)], b'\n') {
+pub(crate) fn inline(bytes: &[u8]) -> Result<Option<Inline>, BrokenInline> {
+    match bytes.iter().take(MAX_LINE + 1).position(|&byte| byte == b'\n') {
         Some(end) => Ok(Some((split(&bytes[..end])?, end + 1))),
         None if bytes.len() > MAX_LINE => Err(BrokenInline::TooBig),
         None => Ok(None),

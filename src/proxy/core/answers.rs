@@ -20,8 +20,8 @@ use crate::proxy::settings::Protocol;
 
 /// Of a reply that is not complete so much goes to the client at once.
 const STREAMED: usize = 16 << 10;
-/// A reply that has to be complete before it is of use may be so large.
-const HELD: usize = 1 << 30;
+/// A reply may be so large: as much as Redis's largest string, and what is around it.
+const HELD: usize = 513 << 20;
 
 impl Core {
     /// A reply has come that a session waits for.
@@ -39,13 +39,21 @@ impl Core {
                 Ok(())
             }
             Purpose::Part(part) => self.take_part(&pending, part, Ok(reply)),
-            Purpose::Cursor(node) => {
-                let reply = self.translate_cursor(&pending, node, reply)?;
-                self.deliver(&pending, &reply);
-                Ok(())
-            }
+            Purpose::Cursor => match self.translate_cursor(&pending, backend, reply) {
+                Ok(reply) => {
+                    self.deliver(&pending, &reply);
+                    Ok(())
+                }
+                Err(closed) => {
+                    // It is not in the queue any more.
+                    self.fail(sockets, pending, b"Invalid argument");
+                    Err(closed)
+                }
+            },
             Purpose::Release => {
                 self.deliver(&pending, reply);
+                // After an error nobody knows what the connection is in the middle of.
+                self.backends[backend].is_retired |= is_error(reply);
                 self.own_backend_done(sockets, backend, &pending);
                 Ok(())
             }
@@ -160,11 +168,11 @@ impl Core {
                         Err(reply::error(protocol, b"Invalid argument"))
                     }
                 };
-                gathering.take(usize::from(part), taken);
+                session.held += gathering.take(usize::from(part), taken);
                 broken
             }
             Err(error) => {
-                gathering.take(usize::from(part), Err(error));
+                session.held += gathering.take(usize::from(part), Err(error));
                 None
             }
         };
@@ -190,6 +198,7 @@ impl Core {
             return;
         };
         let (command, at) = (ticket.command, ticket.at);
+        session.held -= gathering.bytes();
         let gathered = match &gathering.how {
             How::Split(_) | How::All(_) | How::Found => {
                 super::redis::gather(&gathering, pool, is_resp3, &mut self.buffers)
@@ -220,13 +229,14 @@ impl Core {
         pending: Pending,
         rest: &[u8],
     ) -> Result<bool, Closed> {
+        let known = self.backends[key].scanner.known(rest);
         let session = self.sessions.get_mut(pending.session as usize);
         let session = session.filter(|session| session.serial == pending.serial);
         let goes_on = match (pending.purpose, session) {
             (Purpose::Nothing, _) => true,
             (Purpose::Whole, Some(session)) => {
                 let is_next = session.place_of(pending.ticket) == 0 && !session.queue.is_empty();
-                let goes_on = is_next && rest.len() >= STREAMED && !pending.asked.may_be_hidden();
+                let goes_on = is_next && known >= STREAMED && !pending.asked.may_be_hidden();
                 session.is_streamed |= goes_on;
                 goes_on
             }
@@ -240,7 +250,7 @@ impl Core {
                 }
                 false
             }
-            (Purpose::Whole | Purpose::Part(_) | Purpose::Cursor(_), None) => true,
+            (Purpose::Whole | Purpose::Part(_) | Purpose::Cursor, None) => true,
             _ => false,
         };
         if goes_on {
@@ -258,15 +268,19 @@ impl Core {
         key: usize,
         pending: Pending,
         piece: &[u8],
-    ) {
+    ) -> Result<(), Closed> {
         if let Some(stream) = &mut self.backends[key].stream {
             stream.length = stream.length.saturating_add(piece.len());
+            if stream.length > HELD {
+                return Err(Closed::Broken("a reply has no end".into()));
+            }
         }
         let session = pending.session as usize;
         let is_awaited = pending.purpose == Purpose::Whole;
         if is_awaited && self.session_of(session, pending.serial).is_some() {
             self.send_to_session(sockets, session, piece);
         }
+        Ok(())
     }
 
     /// Passes on the last piece of a reply.
@@ -276,10 +290,10 @@ impl Core {
         key: usize,
         pending: Pending,
         piece: &[u8],
-    ) {
-        self.pass_on(sockets, key, pending, piece);
+    ) -> Result<(), Closed> {
+        self.pass_on(sockets, key, pending, piece)?;
         let Some(backend) = self.backends.get_mut(key) else {
-            return;
+            return Ok(());
         };
         let length = backend.stream.take().map_or(0, |stream| stream.length);
         backend.queue.pop_front();
@@ -291,7 +305,7 @@ impl Core {
         if pending.purpose != Purpose::Whole
             || self.session_of(session_key, pending.serial).is_none()
         {
-            return;
+            return Ok(());
         }
         let session = &mut self.sessions[session_key];
         session.is_streamed = false;
@@ -302,16 +316,17 @@ impl Core {
             self.count_answer(session_key, command, at, false);
         }
         self.answered(session_key, 0);
-        self.push_held(session_key);
+        self.push_held(sockets, session_key);
+        Ok(())
     }
 
     /// A client has taken what it was sent: nodes that waited for it are read again.
     pub(super) fn resume_paused(&mut self, sockets: &mut impl Sockets, key: usize) {
         let session = &mut self.sessions[key];
-        if session.paused.is_empty() || session.buffered() >= BUFFERED / 2 {
+        if session.paused.is_none() || session.out.len() >= BUFFERED / 2 {
             return;
         }
-        for backend in std::mem::take(&mut session.paused) {
+        for backend in *session.paused.take().unwrap_or_default() {
             self.resume_backend(sockets, backend);
         }
     }

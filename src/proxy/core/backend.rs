@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::buffers::Outgoing;
+use super::memcache::Asked;
 use crate::protocol::resp::Scanner;
 use crate::proxy::settings::Endpoint;
 use crate::topology::Member;
@@ -81,7 +82,7 @@ pub(super) struct Pending {
     /// Of the request.
     pub(super) bytes: u32,
     /// What memcached was asked.
-    pub(super) asked: super::memcache::Asked,
+    pub(super) asked: Asked,
 }
 
 /// What a reply is for.
@@ -97,8 +98,8 @@ pub(super) enum Purpose {
     Greeting,
     /// Of a probe.
     Probe,
-    /// Of a `SCAN`, whose cursor is the node's: this node.
-    Cursor(u16),
+    /// Of a `SCAN`, whose cursor is the node's.
+    Cursor,
     /// It ends what the session has the connection for.
     Release,
     /// A confirmation of a subscription, and whatever comes unasked.
@@ -115,20 +116,32 @@ pub(super) struct Stream {
 impl Scan {
     /// Finds the end of the reply that `bytes` begin with.
     #[inline]
-    pub(super) fn scan(
-        &mut self,
-        bytes: &[u8],
-        asked: super::memcache::Asked,
-    ) -> Result<Option<usize>, String> {
+    pub(super) fn scan(&mut self, bytes: &[u8], asked: Asked) -> Result<Option<usize>, String> {
         match self {
             Self::Redis(scanner) => scanner.scan(bytes).map_err(|error| error.to_string()),
             Self::Memcache(scanner) => {
-                scanner.scan(asked.expected(), bytes).map_err(|error| error.to_string())
+                let length =
+                    scanner.scan(asked.expected(), bytes).map_err(|error| error.to_string())?;
+                // An endless reply never shows its end.
+                match asked {
+                    Asked::Values(most) if length.is_none() && scanner.values() > most => {
+                        Err("it sent more values than it was asked for".into())
+                    }
+                    _ => Ok(length),
+                }
             }
         }
     }
 
-    /// How many of the bytes that were scanned belong to the reply in any case. They are forgotten.
+    /// How many of the bytes that were scanned belong to the reply in any case.
+    pub(super) fn known(&self, bytes: &[u8]) -> usize {
+        match self {
+            Self::Redis(scanner) => scanner.known(bytes),
+            Self::Memcache(scanner) => scanner.known(bytes),
+        }
+    }
+
+    /// As [`known`](Self::known), and they are forgotten.
     pub(super) fn take_known(&mut self, bytes: &[u8]) -> usize {
         match self {
             Self::Redis(scanner) => {
@@ -145,7 +158,7 @@ impl Scan {
     }
 
     /// How many bytes are missing at least of the reply that begins `bytes`, which were scanned.
-    pub(super) fn missing(&self, bytes: &[u8], asked: super::memcache::Asked) -> usize {
+    pub(super) fn missing(&self, bytes: &[u8], asked: Asked) -> usize {
         match self {
             Self::Redis(scanner) => scanner.missing(bytes),
             Self::Memcache(scanner) => scanner.missing(asked.expected(), bytes),
@@ -164,15 +177,7 @@ impl Scan {
 impl Pending {
     /// The reply that nobody waits for.
     pub(super) fn of_nobody(purpose: Purpose, at: u64) -> Self {
-        Self {
-            session: u32::MAX,
-            serial: 0,
-            ticket: 0,
-            purpose,
-            at,
-            bytes: 0,
-            asked: super::memcache::Asked::Line,
-        }
+        Self { session: u32::MAX, serial: 0, ticket: 0, purpose, at, bytes: 0, asked: Asked::Line }
     }
 }
 
@@ -218,7 +223,7 @@ impl Backend {
     /// When the oldest request must be answered.
     pub(super) fn deadline(&self, timeout: Duration) -> Option<u64> {
         let oldest = self.queue.iter().find(|pending| pending.is_awaited())?;
-        Some(oldest.at + timeout.as_micros() as u64)
+        Some(oldest.at.saturating_add(timeout.as_micros() as u64))
     }
 
     /// How long to refuse requests after so many failures to connect in a row: the first is tried again at

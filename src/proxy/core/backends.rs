@@ -192,15 +192,25 @@ impl Core {
     /// Takes note of a request whose bytes are, or will be, in the backend's buffer.
     #[inline]
     pub(super) fn expect(&mut self, key: usize, pending: Pending) {
-        let backend = &mut self.backends[key];
-        if let Some(timeout) = self.pools[backend.pool].settings.timeout {
-            let deadline = pending.at.saturating_add(timeout.as_micros() as u64);
-            self.next_deadline = self.next_deadline.min(deadline);
+        let backend = &self.backends[key];
+        // Behind one that is awaited there is no earlier deadline; but what was given up has none.
+        if backend.queue.back().is_none_or(|last| !last.is_awaited()) {
+            self.limit(backend.pool, pending.at);
         }
+        let backend = &mut self.backends[key];
         backend.queue.push_back(pending);
         let counters = &mut self.counters[backend.counters];
         counters.requests += 1;
         counters.request_bytes += u64::from(pending.bytes);
+    }
+
+    /// What was asked at `at` has its time.
+    #[inline]
+    fn limit(&mut self, pool: usize, at: u64) {
+        if let Some(timeout) = self.pools[pool].settings.timeout {
+            let deadline = at.saturating_add(timeout.as_micros() as u64);
+            self.next_deadline = self.next_deadline.min(deadline);
+        }
     }
 
     fn send_to_backend(&mut self, sockets: &mut impl Sockets, key: usize, bytes: &[u8]) {
@@ -224,17 +234,25 @@ impl Core {
             // The next read says what became of it, and until then what is queued stays in order.
             Err(_) => backend.out.tail(&mut self.buffers).extend_from_slice(bytes),
         }
+        self.wake_waiting_for_room(key);
     }
 
     pub(super) fn flush_backend(&mut self, sockets: &mut impl Sockets, key: usize) {
         let backend = &mut self.backends[key];
-        if !backend.is_ready() || backend.out.is_empty() {
+        if !backend.is_ready() {
             return;
         }
-        match sockets.send(Link::Backend(key), backend.out.unsent()) {
-            Ok(sent) => backend.out.advance(sent, &mut self.buffers),
-            Err(error) => return self.backend_closed(sockets, key, Closed::Io(error)),
+        if !backend.out.is_empty() {
+            match sockets.send(Link::Backend(key), backend.out.unsent()) {
+                Ok(sent) => backend.out.advance(sent, &mut self.buffers),
+                Err(error) => return self.backend_closed(sockets, key, Closed::Io(error)),
+            }
         }
+        self.wake_waiting_for_room(key);
+    }
+
+    fn wake_waiting_for_room(&mut self, key: usize) {
+        let backend = &self.backends[key];
         if !backend.waiting.is_empty() && backend.out.len() < QUEUED / 2 {
             self.wake_waiting(key);
         }
@@ -261,9 +279,13 @@ impl Core {
         };
         let backend = &mut self.backends[key];
         backend.stage = Stage::Greeting(replies);
+        // What waits behind it may not wait longer for its sake.
+        let at = backend.queue.front().map_or(self.micros, |first| first.at.min(self.micros));
         for _ in 0..replies {
-            backend.queue.push_front(Pending::of_nobody(Purpose::Greeting, self.micros));
+            backend.queue.push_front(Pending::of_nobody(Purpose::Greeting, at));
         }
+        let pool = backend.pool;
+        self.limit(pool, at);
         // A new connection takes that little.
         match sockets.send(Link::Backend(key), &bytes) {
             Ok(sent) if sent == bytes.len() => {}
@@ -343,17 +365,27 @@ impl Core {
                 *used = bytes.len();
                 return Ok(());
             };
+            if backend.stage == Stage::Closed {
+                // It broke when something was sent.
+                *used = bytes.len();
+                return Ok(());
+            }
             let rest = &bytes[*used..];
             let Some(&pending) = backend.queue.front() else {
                 return Err(Closed::Broken("it sent a reply that nobody asked for".into()));
             };
-            let length = backend.scanner.scan(rest, pending.asked).map_err(Closed::Broken)?;
             let is_stream = backend.stream.is_some();
+            if !is_stream && !backend.is_resp3 && is_of_resp3(backend, rest) {
+                return Err(Closed::Broken(
+                    "it sent a reply of RESP3, which nobody asked for".into(),
+                ));
+            }
+            let length = backend.scanner.scan(rest, pending.asked).map_err(Closed::Broken)?;
             match length {
                 Some(length) => {
                     *used += length;
                     if is_stream {
-                        self.end_stream(sockets, key, pending, &rest[..length]);
+                        self.end_stream(sockets, key, pending, &rest[..length])?;
                     } else {
                         self.take_reply(sockets, key, pending, &rest[..length])?;
                     }
@@ -362,7 +394,7 @@ impl Core {
                     if is_stream || self.begin_stream(key, pending, rest)? {
                         let known = self.backends[key].scanner.take_known(rest);
                         *used += known;
-                        self.pass_on(sockets, key, pending, &rest[..known]);
+                        self.pass_on(sockets, key, pending, &rest[..known])?;
                     }
                     break;
                 }
@@ -528,10 +560,11 @@ impl Core {
         }
         backend.failures = backend.failures.saturating_add(1);
         backend.refused_until = now + backend.back_off();
-        let name = backend.member.name().to_string();
         backend.refusal = reply::of_closed(closed).into_bytes();
         let is_first = backend.failures == 1;
-        let text = format!("node '{name}': {}", reply::describe(closed));
+        let pool = &self.pools[backend.pool].settings.name;
+        let node = backend.member.name();
+        let text = format!("pool '{pool}': node '{node}': {}", reply::describe(closed));
         self.note(if is_first { 4 } else { 6 }, text);
         let incident = match closed {
             Closed::Broken(_) => Incident::BrokenReply,
@@ -555,22 +588,31 @@ impl Core {
             return;
         };
         let is_arriving = !backend.rest.is_empty() || backend.stream.is_some();
-        let Some(pending) = backend
-            .queue
-            .front()
-            .filter(|pending| is_arriving || pending.purpose == Purpose::Subscription)
-        else {
+        let Some(pending) = backend.queue.front().filter(|pending| match pending.purpose {
+            Purpose::Subscription => true,
+            Purpose::Nothing => false,
+            _ => is_arriving,
+        }) else {
             return;
         };
-        let (session, serial) = (pending.session as usize, pending.serial);
+        let is_message = pending.purpose == Purpose::Subscription;
+        let (session, serial, ticket) = (pending.session as usize, pending.serial, pending.ticket);
         let session = self.sessions.get_mut(session).filter(|session| session.serial == serial);
-        if let Some(session) = session
-            && session.buffered() >= BUFFERED
-            && !backend.is_paused
-        {
+        let Some(session) = session else {
+            return;
+        };
+        let buffered = if is_message {
+            session.buffered() + session.mode.as_ref().map_or(0, |mode| mode.held())
+        } else if session.place_of(ticket) == 0 {
+            // The others may wait for this one, and then it must come.
+            session.out.len()
+        } else {
+            session.buffered()
+        };
+        if buffered >= BUFFERED && !backend.is_paused {
             backend.is_paused = true;
             backend.paused_at = now;
-            session.paused.push(key);
+            session.paused.get_or_insert_default().push(key);
         }
     }
 
@@ -590,6 +632,13 @@ impl Core {
         self.note(4, format!("pool '{name}': a client that does not read was closed"));
         self.end_session(sockets, session, Ending::Error);
     }
+}
+
+/// Whether a reply begins that RESP2 does not have: a client of RESP2 would not understand it.
+#[inline]
+fn is_of_resp3(backend: &Backend, rest: &[u8]) -> bool {
+    let is_of_resp2 = |kind: &u8| matches!(kind, b'$' | b'+' | b':' | b'*' | b'-');
+    matches!(backend.scanner, Scan::Redis(_)) && !rest.first().is_some_and(is_of_resp2)
 }
 
 /// Whether no connection came about.

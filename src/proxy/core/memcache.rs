@@ -29,8 +29,8 @@ pub(super) use gather::gather;
 pub(super) enum Asked {
     /// One line; also all that Redis is asked.
     Line,
-    /// Values.
-    Values,
+    /// Values of so many keys.
+    Values(u32),
     Meta(Option<Quiet>),
     Stats,
 }
@@ -45,7 +45,7 @@ impl Asked {
     pub(super) fn expected(self) -> Expected {
         match self {
             Self::Line => Expected::Line,
-            Self::Values => Expected::Values,
+            Self::Values(_) => Expected::Values,
             Self::Meta(_) => Expected::Meta,
             Self::Stats => Expected::Stats,
         }
@@ -150,7 +150,7 @@ impl Core {
         match &request.command {
             Command::Retrieve(retrieve) if retrieve.key_count == 1 => {
                 let name = retrieve.keys().next().unwrap_or_default();
-                self.send_on(sockets, key, name, request, raw, Asked::Values)
+                self.send_on(sockets, key, name, request, raw, Asked::Values(1))
             }
             Command::Retrieve(retrieve) => self.retrieve(sockets, key, index, retrieve, raw),
             Command::Store { key: name } | Command::Single { key: name } => {
@@ -314,7 +314,7 @@ impl Core {
         }
         if let ([backend], false, true) = (backends.as_slice(), lost, raw.ends_with(b"\r\n")) {
             let pending = self.issue(key, index, Purpose::Whole, raw.len());
-            let pending = Pending { asked: Asked::Values, ..pending };
+            let pending = Pending { asked: Asked::Values(names.len() as u32), ..pending };
             match self.admit(sockets, *backend) {
                 Ok(()) => self.ask(sockets, *backend, raw, pending),
                 Err(text) => self.fail(sockets, pending, &text),
@@ -332,7 +332,7 @@ impl Core {
                     retrieve.write_fragment(out, fragments[part].iter());
                     let bytes = (out.len() - before) as u32;
                     let purpose = Purpose::Part(part as u16);
-                    let asked = Asked::Values;
+                    let asked = Asked::Values(fragments[part].len() as u32);
                     self.expect(backend, Pending { purpose, bytes, asked, ..pending });
                     self.mark_dirty(super::Link::Backend(backend));
                 }

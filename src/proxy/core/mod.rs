@@ -34,6 +34,8 @@ mod memcache;
 mod pool;
 mod probes;
 mod redis;
+#[cfg(any(test, feature = "_fuzz"))]
+pub(crate) mod rehearsal;
 mod report;
 mod session;
 mod sessions;
@@ -184,7 +186,7 @@ impl Core {
         // Sending may wake sessions, and what they ask is to be sent.
         loop {
             self.go_on(sockets);
-            if self.dirty.is_empty() {
+            if self.dirty.is_empty() && self.woken.is_empty() {
                 break;
             }
             self.flush(sockets);
@@ -299,3 +301,6 @@ fn recycle<'a>(mut args: Vec<&[u8]>) -> Vec<&'a [u8]> {
     // The standard library collects in place, so that the room stays.
     args.into_iter().map(|_| -> &'a [u8] { &[] }).collect()
 }
+
+#[cfg(test)]
+mod tests;

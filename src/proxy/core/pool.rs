@@ -97,6 +97,7 @@ impl Pool {
     }
 
     pub(super) fn name_of(&self, node: NodeId) -> &str {
-        self.snapshot.router().node(node).name()
+        // It may have been asked when there were others.
+        self.snapshot.router().nodes().get(node.index()).map_or("", |node| node.name())
     }
 }

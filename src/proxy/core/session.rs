@@ -41,12 +41,12 @@ pub(super) struct Session {
     /// Requests that are not answered, and those whose replies wait for earlier ones.
     pub(super) queue: VecDeque<Ticket>,
     /// The number of the first of them.
-    first: u32,
-    stash: Vec<u8>,
+    pub(super) first: u32,
+    pub(super) stash: Vec<u8>,
     /// Replies in the stash.
-    stashed: u32,
-    /// Bytes of replies that are held by themselves.
-    held: usize,
+    pub(super) stashed: u32,
+    /// Bytes of replies that are held by themselves, and of parts of replies.
+    pub(super) held: usize,
     window: u16,
     /// Whether a reply is on its way to the client whose end has not arrived.
     pub(super) is_streamed: bool,
@@ -64,13 +64,13 @@ pub(super) struct Session {
     /// Whether it is closed for what the client sent.
     pub(super) is_refused: bool,
     /// Backends that are not read because this client does not.
-    pub(super) paused: Vec<usize>,
+    pub(super) paused: Option<Box<Vec<usize>>>,
     pub(super) is_authenticated: bool,
     pub(super) is_resp3: bool,
     /// Nothing else may begin before the queue is empty.
     pub(super) is_barred: bool,
     pub(super) mode: Option<Box<super::redis::Mode>>,
-    pub(super) name: Option<Box<[u8]>>,
+    pub(super) name: Option<Box<Vec<u8>>>,
     /// When something was last read, in the worker's milliseconds.
     pub(super) active_at: u64,
 }
@@ -101,7 +101,7 @@ impl Session {
             is_ended: false,
             is_draining: false,
             is_refused: false,
-            paused: Vec::new(),
+            paused: None,
             is_authenticated,
             is_resp3: false,
             is_barred: false,
@@ -217,7 +217,7 @@ impl Session {
         }
     }
 
-    /// Bytes that the session's memory comes to, roughly.
+    /// Gives up the session's buffers.
     pub(super) fn drop_buffers(&mut self, buffers: &mut Buffers) {
         self.out.clear(buffers);
         buffers.give(std::mem::take(&mut self.stash));

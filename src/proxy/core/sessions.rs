@@ -10,8 +10,11 @@ use super::recycle;
 use super::session::Session;
 use super::ticket::State;
 use super::ticket::Ticket;
+use crate::proxy::reply;
 use crate::proxy::settings::Protocol;
 
+/// A request may be so long: as much as Redis keeps of one (`client-query-buffer-limit`).
+const LONGEST: usize = 1 << 30;
 /// Room is kept for so many arguments.
 const ARGS: usize = 4096;
 
@@ -78,7 +81,8 @@ impl Core {
             return;
         }
         let mut bytes = bytes;
-        if let Some(large) = &mut session.large {
+        // More of it may show to be missing when it has come.
+        while let Some(large) = &mut self.sessions[key].large {
             let taken = large.append(bytes);
             bytes = &bytes[taken..];
             if !large.is_complete() {
@@ -90,6 +94,9 @@ impl Core {
             }
         }
         let session = &mut self.sessions[key];
+        if session.is_closing {
+            return;
+        }
         let serial = session.serial;
         if session.rest.is_empty() {
             let used = self.take_requests(sockets, key, bytes);
@@ -212,6 +219,15 @@ impl Core {
             };
             match taken {
                 Taken::Bytes(count) => used += count,
+                Taken::Needs(count) if count > LONGEST || bytes.len() - used > LONGEST => {
+                    let pool = self.sessions[key].pool;
+                    let protocol = self.pools[pool].settings.protocol;
+                    let reply = reply::error(protocol, b"Protocol error: a request is too long");
+                    let unknown = self.pools[pool].counters.commands.len() - 1;
+                    self.close_with(key, unknown as u16, &reply, true);
+                    used = bytes.len();
+                    break;
+                }
                 Taken::Needs(count) => {
                     if let Some(session) = self.session_of(key, serial) {
                         session.needed = count;
@@ -277,6 +293,16 @@ impl Core {
             return self.end_session(sockets, key, Ending::Eof);
         }
         self.close_if_settled(sockets, key);
+    }
+
+    /// The client sends nothing more, though not everything may have been read: who waits for somebody else, and is
+    /// not read for that, would never be seen to be gone.
+    pub(crate) fn session_hung_up(&mut self, sockets: &mut impl Sockets, key: usize) {
+        let session = self.sessions.get(key).filter(|session| session.is_stalled);
+        let mode = session.and_then(|session| session.mode.as_deref());
+        if mode.is_some_and(super::redis::Mode::waits) {
+            self.end_session(sockets, key, Ending::Eof);
+        }
     }
 
     /// The connection broke.
@@ -360,7 +386,7 @@ impl Core {
         if let Some(mode) = session.mode.take() {
             self.end_mode(sockets, *mode);
         }
-        for backend in session.paused.drain(..) {
+        for backend in *session.paused.take().unwrap_or_default() {
             self.resume_backend(sockets, backend);
         }
         self.remove_pool_if_empty(sockets, session.pool);

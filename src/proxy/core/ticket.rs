@@ -72,15 +72,24 @@ impl Gathering {
         Self { how, left: parts.len(), parts }
     }
 
-    /// Takes the reply to a part: `Err` is an error of ours, as it is sent to the client. Says whether it was the
-    /// last one.
-    pub(super) fn take(&mut self, part: usize, reply: Result<Vec<u8>, Vec<u8>>) -> bool {
-        if let Some(fragment) = self.parts.get_mut(part)
-            && fragment.reply.is_none()
-        {
-            fragment.reply = Some(reply);
-            self.left -= 1;
+    /// Bytes of the parts that are there.
+    pub(super) fn bytes(&self) -> usize {
+        let replies = self.parts.iter().filter_map(|part| part.reply.as_ref());
+        replies.map(|(Ok(reply) | Err(reply))| reply.len()).sum()
+    }
+
+    /// Takes the reply to a part: `Err` is an error of ours, as it is sent to the client. Answers how many bytes
+    /// are kept of it.
+    pub(super) fn take(&mut self, part: usize, reply: Result<Vec<u8>, Vec<u8>>) -> usize {
+        match self.parts.get_mut(part) {
+            Some(fragment) if fragment.reply.is_none() => {
+                let (Ok(bytes) | Err(bytes)) = &reply;
+                let length = bytes.len();
+                fragment.reply = Some(reply);
+                self.left -= 1;
+                length
+            }
+            _ => 0,
         }
-        self.left == 0
     }
 }

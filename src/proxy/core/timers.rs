@@ -22,7 +22,10 @@ impl Core {
         let mut next = u64::MAX;
         let keys: Vec<usize> = self.backends.iter().map(|(key, _)| key).collect();
         for key in keys {
-            self.expire_backend(sockets, key);
+            // What expires on one may end a session, and with it others.
+            if self.backends.contains(key) {
+                self.expire_backend(sockets, key);
+            }
             let Some(backend) = self.backends.get(key) else {
                 continue;
             };
@@ -51,11 +54,14 @@ impl Core {
         let (mut expired, mut is_failure) = (Vec::new(), false);
         let now = self.micros;
         let backend = &mut self.backends[key];
+        // Who does not take its reply waits as long as it likes.
+        let taker = backend.queue.front().filter(|_| backend.is_paused);
+        let taker = taker.map(|pending| (pending.session, pending.serial));
         for pending in &mut backend.queue {
             if pending.at.saturating_add(timeout) > now {
                 break;
             }
-            if pending.is_awaited() {
+            if pending.is_awaited() && taker != Some((pending.session, pending.serial)) {
                 expired.push(*pending);
                 pending.purpose = Purpose::Nothing;
                 // What was asked before the last failure was counted is the same failure; and the node is not to
@@ -69,8 +75,10 @@ impl Core {
         if is_failure {
             backend.failed_at = now;
         }
-        let is_lost = backend.owner.is_some() || backend.stage != Stage::Ready;
-        let is_given_up = is_lost || self.is_silent(key, timeout);
+        let is_lost = backend.owner.is_some()
+            || backend.stage != Stage::Ready
+            || backend.is_retired && !backend.queue.iter().any(super::backend::Pending::is_awaited);
+        let is_given_up = is_lost || !backend.is_paused && self.is_silent(key, timeout);
         self.counters[self.backends[key].counters].server_timedout += expired.len() as u64;
         let had_probe = expired.iter().any(|pending| pending.purpose == Purpose::Probe);
         if is_failure && !had_probe {
@@ -84,7 +92,8 @@ impl Core {
             }
         }
         if is_given_up && self.backends.contains(key) {
-            self.backend_closed(sockets, key, Closed::Silent);
+            let closed = if is_failure { Closed::Silent } else { Closed::Unneeded };
+            self.backend_closed(sockets, key, closed);
         }
     }
 

@@ -11,8 +11,10 @@ use super::pool::CommandCounters;
 use super::pool::NodeCounters;
 use super::pool::NodeView;
 use super::pool::Pool;
+use super::redis::Mode;
 use super::sessions::Ending;
 use crate::health::Incident;
+use crate::node::NodeId;
 use crate::proxy::settings::PoolSettings;
 use crate::proxy::settings::Protocol;
 use crate::topology::Event;
@@ -57,6 +59,7 @@ impl Core {
                 }
             };
             self.view_nodes(sockets, place);
+            self.move_transactions(sockets, place);
             self.moved.push(place);
             places.push(place);
         }
@@ -71,6 +74,8 @@ impl Core {
             self.close_sessions_of(sockets, Some(key));
             self.remove_pool_if_empty(sockets, key);
         }
+        // Timeouts may be others.
+        self.next_deadline = 0;
         places
     }
 
@@ -173,6 +178,28 @@ impl Core {
         }
         for node in old {
             self.retire_counters(node.counters);
+        }
+    }
+
+    /// Nodes have other numbers now, and transactions on nodes that are gone are lost.
+    fn move_transactions(&mut self, sockets: &mut impl Sockets, pool: usize) {
+        let mut lost = Vec::new();
+        for (_, session) in &mut self.sessions {
+            let Some(Mode::Transaction(transaction)) = session.mode.as_deref_mut() else {
+                continue;
+            };
+            let Some(backend) = transaction.backend().filter(|_| session.pool == pool) else {
+                continue;
+            };
+            let member = self.backends[backend].member.id();
+            let place = self.pools[pool].nodes.iter().position(|node| node.member.id() == member);
+            match place.and_then(NodeId::new) {
+                Some(node) => transaction.move_to(node),
+                None => lost.push(backend),
+            }
+        }
+        for backend in lost {
+            self.drop_backend(sockets, backend);
         }
     }
 

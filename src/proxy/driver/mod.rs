@@ -75,7 +75,7 @@ const READ: usize = 256 << 10;
 /// blocks of 128 KiB and more begin at 16 bytes into a page).
 const ALIGNMENT: usize = 64;
 /// Reads of one connection in a turn, so that the others have theirs.
-const READS: usize = 4;
+const READS: usize = 2;
 const EVENTS: usize = 1024;
 /// How long to wait before accepting again when there are no descriptors left.
 const NO_DESCRIPTORS: Duration = Duration::from_millis(100);
@@ -176,6 +176,9 @@ impl Worker {
                             self.writable(link);
                         }
                         self.read(link);
+                        if is_closed && let Link::Session(key) = link {
+                            self.core.session_hung_up(&mut self.sockets, key);
+                        }
                     }
                 }
             }
@@ -397,7 +400,7 @@ impl Worker {
             Ok(()) if !connection.stream.is_connected() => {}
             Ok(()) => self.secure(key),
             Err(error) => {
-                let others = std::mem::take(&mut connection.others);
+                let others = std::mem::take(&mut self.sockets.backends[key].others);
                 if others.is_empty() || self.sockets.connect(key, others).is_err() {
                     self.core.backend_closed(&mut self.sockets, key, Closed::Io(error));
                 }

@@ -32,8 +32,6 @@ pub(super) struct Connection {
     pub(super) is_connecting: bool,
     /// When a handshake has to be over that has begun.
     pub(super) handshake_until: Option<Instant>,
-    /// Where else the node may be, if this address does not answer.
-    pub(super) others: VecDeque<SocketAddr>,
 }
 
 impl Connection {
@@ -44,7 +42,6 @@ impl Connection {
             is_read_closed: false,
             is_connecting,
             handshake_until: None,
-            others: VecDeque::new(),
         }
     }
 }
@@ -53,6 +50,8 @@ impl Connection {
 #[derive(Debug, Default)]
 pub(super) struct BackendPlace {
     pub(super) connection: Option<Connection>,
+    /// Where else the node may be, if this address does not answer.
+    pub(super) others: VecDeque<SocketAddr>,
     /// Raised whenever it is closed, so that a late answer of the resolver is not taken for a new one.
     pub(super) attempt: u64,
     /// How its node is spoken to, if not as it is.
@@ -162,9 +161,10 @@ impl WorkerSockets {
         let tls = self.place(key).tls.as_ref().map(NodeTls::session).transpose()?;
         let mut stream = Stream::new(socket, tls);
         stream.register(&self.registry, Source::Link(Link::Backend(key)).token())?;
-        let mut connection = Connection::new(stream, true);
-        connection.others = others;
-        self.place(key).connection = Some(connection);
+        let connection = Connection::new(stream, true);
+        let place = self.place(key);
+        place.others = others;
+        place.connection = Some(connection);
         Ok(())
     }
 

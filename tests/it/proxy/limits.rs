@@ -99,8 +99,6 @@ fn who_does_not_read_does_not_fill_the_memory() {
         lazy.send(request("GET big").repeat(30));
         let mut most = 0;
         for _ in 0..100 {
-            // Others are served all the same.
-            assert_eq!(client.ask("GET small"), "$1\r\nv\r\n");
             most = most.max(proxy.memory());
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -110,8 +108,13 @@ fn who_does_not_read_does_not_fill_the_memory() {
             let reply = lazy.reply();
             assert!(reply.starts_with("$10000000\r\nxxx") && reply.len() == 10_000_013);
         }
+        // Who waits behind it does not wait for ever: it is closed then, after a second.
         lazy.send(request("GET big").repeat(30));
-        assert_eq!(client.ask("GET small"), "$1\r\nv\r\n");
+        for _ in 0..10 {
+            assert_eq!(client.ask("GET small"), "$1\r\nv\r\n");
+            most = most.max(proxy.memory());
+        }
+        assert!(most < 64 << 10, "{most} KB, {before} before");
         drop(lazy);
         within(Duration::from_secs(20), "the memory is given back", || {
             proxy.memory() < before + (8 << 10)

@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
+use super::super::key::MAX_LENGTH;
 use super::Refusal;
 use super::base64::decode;
 use super::store::Refused;
 use super::store::sized;
 use super::words::Words;
 use super::words::number;
-use crate::protocol::memcache::key::MAX_LENGTH;
 
 /// Beyond so many, memcached 1.6.18 refuses an `ms` without swallowing its value.
 const MAX_FLAGS: usize = 16;

@@ -20,7 +20,9 @@ mod reply_end;
 mod request;
 mod retrieve;
 mod scanner;
+mod search;
 mod store;
+mod usual;
 mod values;
 mod words;
 
@@ -34,6 +36,7 @@ pub(crate) use request::Refusal;
 pub(crate) use request::Request;
 pub(crate) use retrieve::Keys;
 pub(crate) use retrieve::Retrieve;
+pub(crate) use retrieve::RetrieveName;
 pub(crate) use scanner::Arrival;
 pub(crate) use scanner::BrokenRequest;
 pub(crate) use scanner::RequestScanner;

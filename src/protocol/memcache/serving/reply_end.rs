@@ -1,10 +1,10 @@
 //! Where a reply of a node's ends.
 
-use super::values::read_head;
-use crate::protocol::memcache::BrokenReply;
-use crate::protocol::memcache::line::MAX_LINE;
-use crate::protocol::memcache::line::decimal_u32;
-use crate::protocol::search::find;
+use super::super::BrokenReply;
+use super::super::line::MAX_LINE;
+use super::search::find;
+use super::values::Head;
+use super::values::number;
 
 const END: usize = b"END\r\n".len();
 
@@ -36,6 +36,8 @@ pub(crate) struct ReplyScanner {
     is_in_value: bool,
     /// A line was read, and others follow.
     has_begun: bool,
+    /// Values that have begun.
+    values: u32,
 }
 
 /// What a line says of the reply it belongs to.
@@ -77,18 +79,30 @@ impl ReplyScanner {
                     return Ok(Some(self.finish()));
                 }
             }
-            let Some(line) = self.line(bytes)? else {
-                return Ok(None);
+            let rest = bytes.get(self.position..).unwrap_or_default();
+            let rest = &rest[..rest.len().min(MAX_LINE)];
+            let head = match expected {
+                // Most of its lines are such: the end of this one need not be looked for.
+                Expected::Values => Head::read(rest).ok(),
+                _ => None,
             };
-            let part = part(expected, line, self.has_begun)?;
-            let length = line.len() + 2;
+            let (line, part) = match head {
+                Some(head) => (head.line_length, Part::Value(head.length)),
+                None => {
+                    let Some(line) = self.line(rest)? else {
+                        return Ok(None);
+                    };
+                    (line.len(), part(expected, line, self.has_begun)?)
+                }
+            };
             self.has_begun = true;
-            self.position += length;
+            self.position += line;
             self.searched = self.position;
             match part {
                 Part::Last => return Ok(Some(self.finish())),
                 Part::Inner => {}
                 Part::Value(length) => {
+                    self.values = self.values.saturating_add(1);
                     self.is_in_value = true;
                     let end = self.position.checked_add(length);
                     self.position = end.ok_or(BrokenReply::Number)?;
@@ -105,6 +119,11 @@ impl ReplyScanner {
         self.searched = self.searched.saturating_sub(count);
     }
 
+    /// How many values there were until now of the reply that is not complete.
+    pub(crate) fn values(&self) -> u32 {
+        self.values
+    }
+
     /// How many of `bytes`, which were scanned, belong to the reply in any case.
     pub(crate) fn known(&self, bytes: &[u8]) -> usize {
         self.position.min(bytes.len())
@@ -117,20 +136,18 @@ impl ReplyScanner {
         self.position.saturating_add(least).saturating_sub(bytes.len()).max(1)
     }
 
-    /// The line at the position, without its end.
+    /// The line at the start of `rest`, which is what has arrived from the position on, with its end.
     #[inline]
-    fn line<'r>(&mut self, bytes: &'r [u8]) -> Result<Option<&'r [u8]>, BrokenReply> {
-        let rest = bytes.get(self.position..).unwrap_or_default();
+    fn line<'r>(&mut self, rest: &'r [u8]) -> Result<Option<&'r [u8]>, BrokenReply> {
         // Nobody waits for the end of a line that will not be understood.
         if rest.first().is_some_and(|byte| !byte.is_ascii_uppercase() && !byte.is_ascii_digit()) {
             return Err(BrokenReply::NoReply);
         }
-        let rest = &rest[..rest.len().min(MAX_LINE)];
         let start = (self.searched - self.position).min(rest.len());
         match find(&rest[start..], b'\n') {
             Some(place) => {
-                let line = rest[..start + place].strip_suffix(b"\r");
-                Ok(Some(line.ok_or(BrokenReply::LineEnd)?))
+                let line = &rest[..start + place + 1];
+                line.ends_with(b"\r\n").then_some(Some(line)).ok_or(BrokenReply::LineEnd)
             }
             None if rest.len() == MAX_LINE => Err(BrokenReply::LineTooLong),
             None => {
@@ -157,44 +174,55 @@ pub(crate) fn is_error(line: &[u8]) -> bool {
     line.starts_with(b"ERROR")
 }
 
+/// What a line, given with its end, says of a reply to what was asked.
 #[inline]
-fn part(expected: Expected, line: &[u8], has_begun: bool) -> Result<Part, BrokenReply> {
-    let (word, rest) = match find(line, b' ') {
-        Some(space) => (&line[..space], Some(&line[space + 1..])),
-        None => (line, None),
-    };
-    match (expected, word, rest) {
-        (Expected::Values, b"VALUE", Some(words)) => {
-            read_head(words).map(|(_, length)| Part::Value(length))
+fn part(expected: Expected, whole: &[u8], has_begun: bool) -> Result<Part, BrokenReply> {
+    let line = &whole[..whole.len() - 2];
+    match (expected, line) {
+        (Expected::Line, _) if is_line(line) => Ok(Part::Last),
+        (Expected::Values | Expected::Stats, b"END") => Ok(Part::Last),
+        // Why it was not read before.
+        (Expected::Values, [b'V', b'A', b'L', b'U', b'E', b' ', ..]) => {
+            Head::read(whole).map(|head| Part::Value(head.length))
         }
-        (Expected::Values | Expected::Stats, b"END", None) => Ok(Part::Last),
-        (Expected::Meta, b"VA", Some(words)) => {
-            let length = words.split(|&byte| byte == b' ').next().unwrap_or_default();
-            decimal_u32(length).map(|length| Part::Value(length as usize))
+        (Expected::Meta, [first, second, rest @ ..])
+            if matches!(rest.first(), None | Some(b' ')) =>
+        {
+            match &[*first, *second] {
+                b"VA" => value(rest),
+                b"HD" | b"EN" | b"NF" | b"NS" | b"EX" | b"MN" | b"ME" => Ok(Part::Last),
+                _ => Err(BrokenReply::Unexpected),
+            }
         }
-        (Expected::Meta, b"HD" | b"EN" | b"NF" | b"NS" | b"EX" | b"MN" | b"ME", _) => {
-            Ok(Part::Last)
-        }
-        // Those of `cachedump`, and of `detail dump`.
-        (Expected::Stats, b"STAT" | b"ITEM" | b"PREFIX", Some(_)) => Ok(Part::Inner),
-        (Expected::Stats, b"OK" | b"RESET", None) if !has_begun => Ok(Part::Last),
-        (Expected::Line, word, rest) if is_line(word, rest) => Ok(Part::Last),
+        (Expected::Stats, b"OK" | b"RESET") if !has_begun => Ok(Part::Last),
+        (Expected::Stats, _) if is_stat(line) => Ok(Part::Inner),
         _ if is_error(line) => Ok(Part::Last),
         _ => Err(BrokenReply::Unexpected),
     }
 }
 
+/// Reads what stands behind `VA`: a length, and flags.
+#[inline]
+fn value(rest: &[u8]) -> Result<Part, BrokenReply> {
+    let (length, flags) = number(rest, u32::MAX.into())?;
+    match flags.first() {
+        None | Some(b' ') => Ok(Part::Value(length as usize)),
+        Some(_) => Err(BrokenReply::Number),
+    }
+}
+
 /// Whether the line is one of those that are whole replies.
 #[inline]
-fn is_line(word: &[u8], rest: Option<&[u8]>) -> bool {
-    match (word, rest) {
-        (
-            b"STORED" | b"NOT_STORED" | b"EXISTS" | b"NOT_FOUND" | b"DELETED" | b"TOUCHED" | b"OK"
-            | b"RESET" | b"MN",
-            None,
-        ) => true,
-        (b"VERSION", Some(_)) => true,
-        (digits, None) => !digits.is_empty() && digits.iter().all(u8::is_ascii_digit),
-        _ => false,
+fn is_line(line: &[u8]) -> bool {
+    match line {
+        b"STORED" | b"NOT_STORED" | b"EXISTS" | b"NOT_FOUND" | b"DELETED" | b"TOUCHED" | b"OK"
+        | b"RESET" | b"MN" => true,
+        [b'0'..=b'9', digits @ ..] => digits.iter().all(u8::is_ascii_digit),
+        _ => line.starts_with(b"VERSION "),
     }
+}
+
+/// Whether the line is one of several: of statistics, and of `cachedump` and `detail dump`.
+fn is_stat(line: &[u8]) -> bool {
+    [&b"STAT "[..], b"ITEM ", b"PREFIX "].iter().any(|word| line.starts_with(word))
 }

@@ -1,18 +1,19 @@
 //! A request of a client's, and what of it is sent on.
 
+use super::super::key::MAX_LENGTH;
 use super::Meta;
 use super::Retrieve;
+use super::RetrieveName;
 use super::meta::write_loud;
+use super::search::has_control;
 use super::store;
 use super::store::Refused;
 use super::words::Words;
 use super::words::first_words;
-use crate::protocol::memcache::key::MAX_LENGTH;
-use crate::protocol::search::has_control;
 
 /// With its end. Memcached closes a connection whose line is longer before its end has come, unless it begins
 /// with `get` or `gets` (1.6.18 `proto_text.c` `try_read_command_ascii`).
-const MAX_SENT_LINE: usize = 2048;
+pub(super) const MAX_SENT_LINE: usize = 2048;
 
 /// A request of a client's.
 #[derive(Clone, Debug)]
@@ -97,6 +98,14 @@ impl Refusal {
 }
 
 impl<'b> Request<'b> {
+    /// A request with nothing odd about it, that is sent on as it came: a line of this length with its end,
+    /// and `behind` bytes.
+    #[inline]
+    pub(super) fn verbatim(command: Command<'b>, line_length: usize, behind: usize) -> Self {
+        let length = line_length + behind;
+        Self { command, is_silent: false, length, line_length, sent: Sent::Verbatim }
+    }
+
     /// Reads the line at the start of `bytes`, whose line feed is at `end`.
     #[inline]
     pub(super) fn read(bytes: &'b [u8], end: usize) -> Result<Self, RefusedLine> {
@@ -191,10 +200,10 @@ impl Form {
 fn read_words(line: &[u8]) -> (Read<'_>, Form) {
     let mut words = Words::new(line);
     match words.next().unwrap_or_default() {
-        b"get" => (retrieve(b"get", words), Form::Long),
-        b"gets" => (retrieve(b"gets", words), Form::Long),
-        b"gat" => (retrieve(b"gat", words), Form::Plain),
-        b"gats" => (retrieve(b"gats", words), Form::Plain),
+        b"get" => (retrieve(RetrieveName::Get, words), Form::Long),
+        b"gets" => (retrieve(RetrieveName::Gets, words), Form::Long),
+        b"gat" => (retrieve(RetrieveName::Gat, words), Form::Plain),
+        b"gats" => (retrieve(RetrieveName::Gats, words), Form::Plain),
         b"set" | b"add" | b"replace" | b"append" | b"prepend" => {
             (store(words, false), Form::Silent(2))
         }
@@ -216,7 +225,7 @@ fn read_words(line: &[u8]) -> (Read<'_>, Form) {
 }
 
 #[inline]
-fn retrieve<'b>(name: &'static [u8], words: Words<'b>) -> Read<'b> {
+fn retrieve<'b>(name: RetrieveName, words: Words<'b>) -> Read<'b> {
     match Retrieve::read(name, words) {
         Ok(retrieve) => Ok((Command::Retrieve(retrieve), None)),
         Err(refusal) => Err((refusal, None)),
@@ -231,19 +240,28 @@ fn store(words: Words<'_>, is_cas: bool) -> Read<'_> {
 /// Reads a key and at least `least` words with it, and at most three. What they say the node looks at: it
 /// replies with one line, whatever that is.
 fn single(words: Words<'_>, least: usize) -> Read<'_> {
-    let ([key, ..], count) = first_words(words);
+    let ([key, behind @ ..], count) = first_words(words);
     match count {
         _ if count < least || count > 3 => Err((Refusal::Unknown, None)),
-        _ if key.len() > MAX_LENGTH => Err((Refusal::Format, None)),
+        _ if key.len() > MAX_LENGTH || all_say_noreply(&behind[..least - 1]) => {
+            Err((Refusal::Format, None))
+        }
         _ => Ok((Command::Single { key }, None)),
     }
 }
 
 fn node_wide<'b>(command: Command<'b>, words: Words<'b>, least: usize, most: usize) -> Read<'b> {
-    match words.count() {
-        count if (least..=most).contains(&count) => Ok((command, None)),
-        _ => Err((Refusal::Unknown, None)),
+    let (first, count) = first_words(words);
+    match count {
+        _ if count < least || count > most => Err((Refusal::Unknown, None)),
+        _ if all_say_noreply(&first[..least]) => Err((Refusal::Format, None)),
+        _ => Ok((command, None)),
     }
+}
+
+/// Whether there are `needed` words and each is one that is left out of what is sent on.
+fn all_say_noreply(needed: &[&[u8]]) -> bool {
+    !needed.is_empty() && needed.iter().all(|word| *word == b"noreply")
 }
 
 /// What stands before `noreply`, if `line` ends with that and at least `least` words stand before it. It may

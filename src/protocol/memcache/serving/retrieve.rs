@@ -1,15 +1,14 @@
 //! Requests for values: `get`, `gets`, `gat`, `gats`.
 
+use super::super::key::MAX_LENGTH;
 use super::Refusal;
 use super::words::Words;
 use super::words::is_expiration;
-use crate::protocol::memcache::key::MAX_LENGTH;
 
 /// A request for the values of one key or more.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Retrieve<'b> {
-    /// `get`, `gets`, `gat` or `gats`.
-    pub(crate) name: &'static [u8],
+    pub(crate) name: RetrieveName,
     /// What `gat` and `gats` set: the word as it was written.
     pub(crate) expiration: Option<&'b [u8]>,
     /// One or more.
@@ -17,16 +16,42 @@ pub(crate) struct Retrieve<'b> {
     keys: Words<'b>,
 }
 
+/// What a request for values is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RetrieveName {
+    Get,
+    Gets,
+    Gat,
+    Gats,
+}
+
+impl RetrieveName {
+    pub(crate) fn as_bytes(self) -> &'static [u8] {
+        match self {
+            Self::Get => b"get",
+            Self::Gets => b"gets",
+            Self::Gat => b"gat",
+            Self::Gats => b"gats",
+        }
+    }
+}
+
 /// The keys of a request in its order, which may name one twice.
 pub(crate) type Keys<'b> = Words<'b>;
 
 impl<'b> Retrieve<'b> {
+    /// A request without an expiration, whose keys were looked at.
+    #[inline]
+    pub(super) fn new(name: RetrieveName, key_count: usize, keys: Words<'b>) -> Self {
+        Self { name, expiration: None, key_count, keys }
+    }
+
     /// Reads what follows the name.
     #[inline]
-    pub(super) fn read(name: &'static [u8], mut words: Words<'b>) -> Result<Self, Refusal> {
+    pub(super) fn read(name: RetrieveName, mut words: Words<'b>) -> Result<Self, Refusal> {
         let expiration = match name {
-            b"gat" | b"gats" => Some(words.next().ok_or(Refusal::Unknown)?),
-            _ => None,
+            RetrieveName::Gat | RetrieveName::Gats => Some(words.next().ok_or(Refusal::Unknown)?),
+            RetrieveName::Get | RetrieveName::Gets => None,
         };
         let keys = words;
         let mut key_count = 0;
@@ -51,7 +76,7 @@ impl<'b> Retrieve<'b> {
         out: &mut Vec<u8>,
         keys: impl Iterator<Item = &'k [u8]>,
     ) {
-        out.extend_from_slice(self.name);
+        out.extend_from_slice(self.name.as_bytes());
         if let Some(expiration) = self.expiration {
             out.push(b' ');
             out.extend_from_slice(expiration);
@@ -69,6 +94,6 @@ impl<'b> Retrieve<'b> {
 
     /// Whether values are to come with their numbers.
     pub(crate) fn is_with_cas(&self) -> bool {
-        self.name.ends_with(b"s")
+        matches!(self.name, RetrieveName::Gets | RetrieveName::Gats)
     }
 }

@@ -2,10 +2,11 @@
 
 use super::Refusal;
 use super::Request;
-use crate::protocol::search::find;
+use super::search::find;
+use super::usual;
 
 /// Longer lines are not waited for, unless they may be long.
-const MAX_LINE: usize = 64 << 10;
+pub(super) const MAX_LINE: usize = 64 << 10;
 /// Of a `get` or `gets` with many keys.
 const MAX_LINE_OF_KEYS: usize = 8 << 20;
 /// A request of the binary protocol begins with it.
@@ -61,6 +62,11 @@ pub(crate) struct RequestScanner {
 }
 
 impl RequestScanner {
+    #[cfg(test)]
+    pub(super) fn having_searched(searched: usize) -> Self {
+        Self { searched }
+    }
+
     /// Reads the request at the start of `bytes`, which begin alike at every call until it is whole or
     /// refused.
     ///
@@ -69,6 +75,16 @@ impl RequestScanner {
     /// If this is no request. The scanner is of no use then.
     #[inline]
     pub(crate) fn read<'b>(&mut self, bytes: &'b [u8]) -> Result<Arrival<'b>, BrokenRequest> {
+        if self.searched == 0
+            && let Some(request) = usual::read(bytes)
+        {
+            return Ok(self.arrival(request, bytes));
+        }
+        self.read_any(bytes)
+    }
+
+    /// Reads a request without a guess at what it is.
+    fn read_any<'b>(&mut self, bytes: &'b [u8]) -> Result<Arrival<'b>, BrokenRequest> {
         let start = self.searched.min(bytes.len());
         let Some(end) = line_end(bytes, start) else {
             self.searched = bytes.len();
@@ -78,24 +94,35 @@ impl RequestScanner {
         check_length(bytes, end)?;
         self.searched = 0;
         match Request::read(bytes, end) {
-            Ok(request) if request.line_length == request.length => Ok(Arrival::Whole(request)),
-            Ok(request) if bytes.len() < request.length => {
-                self.searched = end;
-                Ok(Arrival::Begun(request))
-            }
-            Ok(request) if bytes[..request.length].ends_with(b"\r\n") => {
-                Ok(Arrival::Whole(request))
-            }
-            // As many as memcached passes over.
-            Ok(Request { is_silent, length, .. }) => {
-                Ok(Arrival::Refused { refusal: Refusal::DataChunk, is_silent, length })
-            }
+            Ok(request) => Ok(self.arrival(request, bytes)),
             Err(_) if is_http(&bytes[..end]) => Err(BrokenRequest::Http),
             Err(line) => Ok(Arrival::Refused {
                 refusal: line.refusal,
                 is_silent: line.is_silent,
                 length: line.length,
             }),
+        }
+    }
+
+    /// How much has arrived of `request`, which begins `bytes`.
+    #[inline]
+    fn arrival<'b>(&mut self, request: Request<'b>, bytes: &'b [u8]) -> Arrival<'b> {
+        if request.line_length == request.length {
+            return Arrival::Whole(request);
+        }
+        let Some(bytes) = bytes.get(..request.length) else {
+            // The end of its line.
+            self.searched = request.line_length - 1;
+            return Arrival::Begun(request);
+        };
+        match bytes {
+            [.., b'\r', b'\n'] => Arrival::Whole(request),
+            // As many bytes as memcached passes over.
+            _ => Arrival::Refused {
+                refusal: Refusal::DataChunk,
+                is_silent: request.is_silent,
+                length: request.length,
+            },
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Requests with a value, of the classic protocol.
 
+use super::super::key::MAX_LENGTH;
 use super::Refusal;
 use super::words::Words;
 use super::words::first_words;
 use super::words::is_expiration;
 use super::words::number;
-use crate::protocol::memcache::key::MAX_LENGTH;
 
 /// Larger values no memcached takes (1.6 `memcached.c` `settings_init` and `-I`: an item is at most 1 GiB).
 pub(super) const MAX_VALUE: u64 = 1 << 30;

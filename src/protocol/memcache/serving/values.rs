@@ -1,9 +1,7 @@
 //! The values in a reply to a `get`.
 
-use crate::protocol::memcache::BrokenReply;
-use crate::protocol::memcache::line::decimal;
-use crate::protocol::memcache::line::decimal_u32;
-use crate::protocol::search::find;
+use super::super::BrokenReply;
+use super::search::find_space_or_control;
 
 /// The values in a whole reply: the key of each, and all of its bytes, from `VALUE` to the line end behind
 /// the value.
@@ -29,28 +27,63 @@ impl<'r> Iterator for Values<'r> {
 
     #[inline]
     fn next(&mut self) -> Option<(&'r [u8], &'r [u8])> {
-        let end = find(self.rest, b'\n')?;
-        let words = self.rest[..end].strip_suffix(b"\r")?.strip_prefix(b"VALUE ")?;
-        let (key, length) = read_head(words).ok()?;
-        let (block, rest) = self.rest.split_at_checked(end + 1 + length + 2)?;
+        let Head { key, line_length, length } = Head::read(self.rest).ok()?;
+        let (block, rest) = self.rest.split_at_checked(line_length + length + 2)?;
         self.rest = rest;
         Some((key, block))
     }
 }
 
-/// Reads what stands behind `VALUE`: the key, and how long the value is.
+/// The line of a value.
+pub(super) struct Head<'r> {
+    pub(super) key: &'r [u8],
+    /// Of the line, with its end.
+    pub(super) line_length: usize,
+    /// Of the value.
+    pub(super) length: usize,
+}
+
+impl<'r> Head<'r> {
+    /// Reads the line at the start of `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// If it is none, or not complete. A control character is in no key that is asked for.
+    #[inline]
+    pub(super) fn read(bytes: &'r [u8]) -> Result<Self, BrokenReply> {
+        let words = bytes.strip_prefix(b"VALUE ").ok_or(BrokenReply::Unexpected)?;
+        let (key, words) =
+            words.split_at(find_space_or_control(words).ok_or(BrokenReply::Unexpected)?);
+        let (_flags, words) = number(words, u32::MAX.into())?;
+        let (length, mut words) = number(words, u32::MAX.into())?;
+        if words.first() == Some(&b' ') {
+            (_, words) = number(words, u64::MAX)?;
+        }
+        match words {
+            [b'\r', b'\n', rest @ ..] => {
+                Ok(Self { key, line_length: bytes.len() - rest.len(), length: length as usize })
+            }
+            [b' ', ..] => Err(BrokenReply::Unexpected),
+            _ => Err(BrokenReply::Number),
+        }
+    }
+}
+
+/// Reads a space and a number, which is at most `most`, and says what follows it.
 #[inline]
-pub(super) fn read_head(words: &[u8]) -> Result<(&[u8], usize), BrokenReply> {
-    let mut words = words.split(|&byte| byte == b' ');
-    let mut word = || words.next().ok_or(BrokenReply::Unexpected);
-    let key = word()?;
-    decimal_u32(word()?)?;
-    let length = decimal_u32(word()?)? as usize;
-    if let Some(cas) = words.next() {
-        decimal(cas)?;
+pub(super) fn number(text: &[u8], most: u64) -> Result<(u64, &[u8]), BrokenReply> {
+    let digits = text.strip_prefix(b" ").ok_or(BrokenReply::Unexpected)?;
+    let mut number: u64 = 0;
+    let mut length = 0;
+    while let Some(digit) = digits.get(length).map(|byte| byte.wrapping_sub(b'0'))
+        && digit < 10
+    {
+        let next = number.checked_mul(10).and_then(|number| number.checked_add(digit.into()));
+        number = next.ok_or(BrokenReply::Number)?;
+        length += 1;
     }
-    match words.next() {
-        Some(_) => Err(BrokenReply::Unexpected),
-        None => Ok((key, length)),
+    if length == 0 || number > most {
+        return Err(BrokenReply::Number);
     }
+    Ok((number, &digits[length..]))
 }

@@ -1,6 +1,6 @@
 //! The words of a line, and the numbers among them.
 
-use crate::protocol::search::find;
+use super::search::find;
 
 /// The words of a line: what stands between its spaces.
 #[derive(Clone, Copy, Debug)]
@@ -24,11 +24,13 @@ impl<'b> Iterator for Words<'b> {
 
     #[inline]
     fn next(&mut self) -> Option<&'b [u8]> {
-        let start = self.rest.iter().position(|&byte| byte != b' ')?;
-        let rest = &self.rest[start..];
-        let (word, rest) = rest.split_at(find(rest, b' ').unwrap_or(rest.len()));
+        while let [b' ', rest @ ..] = self.rest {
+            self.rest = rest;
+        }
+        let end = find(self.rest, b' ').unwrap_or(self.rest.len());
+        let (word, rest) = self.rest.split_at(end);
         self.rest = rest;
-        Some(word)
+        (!word.is_empty()).then_some(word)
     }
 }
 

@@ -32,6 +32,10 @@ impl KeyList {
         self.bytes.get(start..end)
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
         (0..self.ends.len()).filter_map(|place| self.at(place))
     }

@@ -124,6 +124,11 @@ impl Core {
             return Step::Stalled;
         }
         session.is_barred = true;
+        if session.is_ended || session.is_draining {
+            // It would wait for somebody else, and nobody waits for it.
+            self.close_with(key, command.index, b"", false);
+            return Step::Done;
+        }
         let pool = session.pool;
         let backend = self.own_backend(pool, node, key);
         self.sessions[key].mode = Some(Box::new(Mode::Waiting { backend, is_blocking: true }));

@@ -143,10 +143,13 @@ pub(in crate::proxy::core) fn broken_fragment(
                 _ => Some(WRONG_COUNT),
             }
         }
+        // All that is stored in parts is answered with a +OK.
+        Gather::First if reply.first() != Some(&b'+') => Some(WRONG_TYPE),
         how => broken_reply(how, reply),
     }
 }
 
+const WRONG_TYPE: &str = "its reply is of another type than the command has";
 const WRONG_COUNT: &str = "its reply has not one element for each key";
 
 /// What is wrong with a reply to a part that is not complete.
@@ -165,10 +168,8 @@ pub(in crate::proxy::core) fn broken_start(
             );
             is_wrong.then_some(WRONG_COUNT)
         }
-        (Gather::Sum, Some(b':')) | (Gather::First, Some(b'+' | b'$' | b':')) => None,
-        (Gather::InKeyOrder | Gather::Sum | Gather::First, _) => {
-            Some("its reply is of another type than the command has")
-        }
+        (Gather::Sum, Some(b':')) | (Gather::First, Some(b'+')) => None,
+        (Gather::InKeyOrder | Gather::Sum | Gather::First, _) => Some(WRONG_TYPE),
         _ => None,
     }
 }
@@ -186,7 +187,7 @@ pub(in crate::proxy::core) fn broken_reply(how: Gather, reply: &[u8]) -> Option<
         Gather::First => string(reply).is_some() || integer(reply).is_some(),
         Gather::ByNode | Gather::AnySuccess => true,
     };
-    (!is_right).then_some("its reply is of another type than the command has")
+    (!is_right).then_some(WRONG_TYPE)
 }
 
 #[cfg(test)]

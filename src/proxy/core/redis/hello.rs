@@ -63,6 +63,19 @@ impl Core {
             };
             rest = behind;
         }
+        if is_resp3 != self.sessions[key].is_resp3 {
+            // Its requests go to other connections from now on: they must not overtake those on their way, and
+            // what it has for itself speaks as it was told to.
+            if self.sessions[key].mode.is_some() {
+                let text = "ERR unsupported by the proxy: 'hello' with another version while keys are watched \
+                            or channels subscribed to";
+                return self.say(key, command, text);
+            }
+            if !self.sessions[key].queue.is_empty() {
+                self.sessions[key].is_barred = true;
+                return Step::Stalled;
+            }
+        }
         let mut name = None;
         while let [option, behind @ ..] = rest {
             rest = match (option.to_ascii_uppercase().as_slice(), behind) {
@@ -99,8 +112,6 @@ impl Core {
             return self.say(key, command, text);
         }
         let session = &mut self.sessions[key];
-        // Its requests go to other connections from now on, and must not overtake those on their way.
-        session.is_barred |= session.is_resp3 != is_resp3;
         session.is_resp3 = is_resp3;
         let reply = self.greeting(key, is_resp3);
         self.reply(key, command, &reply)

@@ -42,7 +42,7 @@ impl Core {
                 None => b"$-1\r\n".to_vec(),
             },
             ProxyCommand::ClientInfo => {
-                let name = session.name.as_deref().unwrap_or_default();
+                let name = session.name.as_ref().map_or(&[][..], |name| name.as_slice());
                 let line = format!(
                     "id={} name={} db={} resp={}\n",
                     self.client_id(key),
@@ -136,13 +136,12 @@ impl Core {
             (SessionCommand::ReadOnly, [_]) => {
                 self.say(key, command, "ERR This instance has cluster support disabled")
             }
+            // What is under way must be answered first: on connections of its own, or by another protocol.
+            (SessionCommand::Reset, [_]) if !self.sessions[key].queue.is_empty() => {
+                self.sessions[key].is_barred = true;
+                Step::Stalled
+            }
             (SessionCommand::Reset, [_]) => {
-                let session = &mut self.sessions[key];
-                if session.mode.is_some() && !session.queue.is_empty() {
-                    // What was asked on its own connection is answered first.
-                    session.is_barred = true;
-                    return Step::Stalled;
-                }
                 if let Some(mode) = self.sessions[key].mode.take() {
                     self.end_mode(sockets, *mode);
                 }
@@ -174,7 +173,7 @@ impl Core {
         if name.iter().any(|byte| !(b'!'..=b'~').contains(byte)) {
             return Err("ERR Client names cannot contain spaces, newlines or special characters.");
         }
-        self.sessions[key].name = (!name.is_empty()).then(|| name.into());
+        self.sessions[key].name = (!name.is_empty()).then(|| Box::new(name.to_vec()));
         Ok(())
     }
 }

@@ -59,12 +59,16 @@ struct Command<'a> {
     rule: &'a CommandRule,
     /// Place of its counters.
     index: u16,
+    /// Whether its second word is part of its name.
+    is_container: bool,
 }
 
 impl Command<'_> {
     /// Its name for messages: in lower case, with the subcommand if that is part of it.
     fn name(&self) -> String {
-        self.args[0].to_ascii_lowercase().escape_ascii().to_string()
+        let words = if self.is_container { 2 } else { 1 };
+        let words = self.args.iter().take(words).map(|word| word.to_ascii_lowercase());
+        words.map(|word| word.escape_ascii().to_string()).collect::<Vec<_>>().join("|")
     }
 }
 
@@ -178,7 +182,8 @@ impl Core {
             }
         }
         let rule = *rule.for_arguments(args);
-        let command = Command { args, raw, rule: &rule, index: index as u16 };
+        let is_container = self.table.has_subcommands(index);
+        let command = Command { args, raw, rule: &rule, index: index as u16, is_container };
         self.redis_command_slowly(sockets, key, command)
     }
 

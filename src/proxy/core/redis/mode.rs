@@ -30,6 +30,14 @@ impl Mode {
         }
     }
 
+    /// Bytes of messages that wait for the end of a large reply.
+    pub(in crate::proxy::core) fn held(&self) -> usize {
+        match self {
+            Self::Subscribed(subscriptions) => subscriptions.held(),
+            Self::Waiting { .. } | Self::Transaction(_) => 0,
+        }
+    }
+
     /// Whether the client waits for what may never come.
     pub(in crate::proxy::core) fn waits(&self) -> bool {
         match self {

@@ -15,6 +15,7 @@ use crate::proxy::core::Core;
 use crate::proxy::core::Sockets;
 use crate::proxy::core::backend::Pending;
 use crate::proxy::core::backend::Purpose;
+use crate::proxy::core::sessions::is_error;
 
 const NOTHING_LEFT: &[u8] = b"*2\r\n$1\r\n0\r\n*0\r\n";
 
@@ -53,8 +54,7 @@ impl Core {
                         write_bulk_string(&mut raw, argument);
                     }
                 }
-                let purpose = Purpose::Cursor(scan.node.index() as u16);
-                self.forward_for(sockets, key, scan.node, &raw, command.index, purpose)
+                self.forward_for(sockets, key, scan.node, &raw, command.index, Purpose::Cursor)
             }
         }
     }
@@ -67,10 +67,10 @@ impl Core {
     pub(in crate::proxy::core) fn translate_cursor(
         &mut self,
         pending: &Pending,
-        node: u16,
+        backend: usize,
         reply: &[u8],
     ) -> Result<Vec<u8>, Closed> {
-        if reply.starts_with(b"-") {
+        if is_error(reply) {
             return Ok(reply.to_vec());
         }
         let Some(session) = self.session_of(pending.session as usize, pending.serial) else {
@@ -83,7 +83,12 @@ impl Core {
         let own: u64 =
             std::str::from_utf8(own).ok().and_then(|own| own.parse().ok()).ok_or_else(broken)?;
         let keys = parts.next().ok_or_else(broken)?;
-        let node = NodeId::new(usize::from(node)).ok_or_else(broken)?;
+        // The node may have another number than when it was asked.
+        let member = self.backends[backend].member.id();
+        let place = self.pools[pool].nodes.iter().position(|node| node.member.id() == member);
+        let Some(node) = place.and_then(NodeId::new) else {
+            return Ok(super::error_line("ERR the node of this cursor is gone"));
+        };
         let router = self.pools[pool].snapshot.router();
         let Some(next) = (ScanCursor { node, own: 0 }).advance(own, router) else {
             return Ok(super::error_line("ERR the node's cursor has more than 52 bits"));

@@ -40,8 +40,12 @@ pub(in crate::proxy::core) struct Subscriptions {
 /// A channel or a pattern.
 #[derive(Clone, Copy, Debug)]
 struct Topic {
-    /// Nodes that have not confirmed it.
+    /// Confirmations of nodes that have not come.
     left: usize,
+    /// Whether the client was told once that it has it.
+    is_confirmed: bool,
+    /// How many of them are one for the client.
+    nodes: usize,
     /// The member of the only node, if it is a channel.
     member: Option<u64>,
 }
@@ -100,7 +104,7 @@ impl Subscriptions {
     /// apart.
     fn count(&self, kind: Kind) -> usize {
         let is_shard = |kind: &Kind| *kind == Kind::Shard;
-        let confirmed = self.topics.iter().filter(|(_, topic)| topic.left == 0);
+        let confirmed = self.topics.iter().filter(|(_, topic)| topic.is_confirmed);
         confirmed.filter(|((other, _), _)| is_shard(other) == is_shard(&kind)).count()
     }
 
@@ -112,6 +116,11 @@ impl Subscriptions {
             topics.filter_map(|((_, name), topic)| Some((name.as_slice(), topic.member?))),
             has_pattern,
         )
+    }
+
+    /// Bytes of messages that wait.
+    pub(in crate::proxy::core) fn held(&self) -> usize {
+        self.held.len()
     }
 
     /// The members of the nodes there are connections to.
@@ -186,7 +195,13 @@ impl Core {
         let first = self.pools[pool].nodes[first.index()].member.id();
         if let Some(Mode::Subscribed(own)) = self.sessions[key].mode.as_deref_mut() {
             let member = (kind != Kind::Pattern).then_some(first);
-            own.topics.insert((kind, name.to_vec()), Topic { left: nodes.len(), member });
+            // Who subscribes twice is told so twice.
+            let known = own.topics.get(&(kind, name.to_vec()));
+            let before = known.map_or(0, |topic| topic.left);
+            let is_confirmed = known.is_some_and(|topic| topic.is_confirmed);
+            let left = before + nodes.len();
+            let topic = Topic { left, is_confirmed, nodes: nodes.len(), member };
+            own.topics.insert((kind, name.to_vec()), topic);
         }
         for node in nodes {
             let member = self.pools[pool].nodes[node.index()].member.id();
@@ -242,6 +257,18 @@ impl Core {
             let Some(Mode::Subscribed(own)) = self.sessions[key].mode.as_deref_mut() else {
                 return;
             };
+            let topic = own.topics.get_mut(&(kind, name.clone()));
+            let topic = topic.map(|topic| {
+                topic.is_confirmed = true;
+                *topic
+            });
+            for _ in 0..topic.map_or(0, |topic| topic.left.div_ceil(topic.nodes)) {
+                // That it began, the client is told before it hears that it is over.
+                self.confirm(key, command.index, kind, true, Some(&name));
+            }
+            let Some(Mode::Subscribed(own)) = self.sessions[key].mode.as_deref_mut() else {
+                return;
+            };
             // Its nodes are told, and what they say to it is of no interest: the client has it from us.
             if own.topics.remove(&(kind, name.clone())).is_some() {
                 let backends: Vec<usize> = own.backends().collect();
@@ -283,10 +310,11 @@ impl Core {
     /// Sends the client what it has not asked for, between two replies.
     fn push(&mut self, key: usize, message: &[u8]) {
         let session = &mut self.sessions[key];
-        if session.is_streamed
-            && let Some(Mode::Subscribed(own)) = session.mode.as_deref_mut()
-        {
-            own.held.extend_from_slice(message);
+        if session.is_streamed {
+            // Who is not subscribed asked for none.
+            if let Some(Mode::Subscribed(own)) = session.mode.as_deref_mut() {
+                own.held.extend_from_slice(message);
+            }
             return;
         }
         session.out.tail(&mut self.buffers).extend_from_slice(message);
@@ -294,12 +322,13 @@ impl Core {
     }
 
     /// The large reply is over that messages waited for.
-    pub(in crate::proxy::core) fn push_held(&mut self, key: usize) {
+    pub(in crate::proxy::core) fn push_held(&mut self, sockets: &mut impl Sockets, key: usize) {
         if let Some(Mode::Subscribed(own)) = self.sessions[key].mode.as_deref_mut() {
             let held = std::mem::take(&mut own.held);
             if !held.is_empty() {
                 self.push(key, &held);
             }
+            self.leave_if_unsubscribed(sockets, key);
         }
     }
 
@@ -336,7 +365,8 @@ impl Core {
         if let Some(topic) = own.topics.get_mut(&(kind, name.clone())) {
             let was = topic.left;
             topic.left = was.saturating_sub(1);
-            if was == 1 {
+            if was > 0 && topic.left % topic.nodes == 0 {
+                topic.is_confirmed = true;
                 let unknown = (self.table.index_count() - 1) as u16;
                 self.confirm(key, unknown, kind, true, Some(&name));
             }
@@ -350,6 +380,7 @@ impl Core {
             return;
         };
         if own.topics.is_empty()
+            && own.held.is_empty()
             && let Some(mode) = self.sessions[key].mode.take()
         {
             self.end_mode(sockets, *mode);

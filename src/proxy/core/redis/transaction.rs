@@ -13,7 +13,6 @@ use crate::command::Special;
 use crate::command::TransactionCommand;
 use crate::node::NodeId;
 use crate::plan::Plan;
-use crate::plan::cross_shard;
 use crate::plan::designated;
 use crate::plan::one_node;
 use crate::plan::scatter;
@@ -36,8 +35,10 @@ pub(in crate::proxy::core) struct Transaction {
     is_multi: bool,
     /// Commands without a key that wait for the node.
     early: Vec<Vec<u8>>,
-    /// Whether a command was answered with an error of ours, or the connection is gone: nothing is carried out.
+    /// Whether a command was answered with an error of ours: nothing is carried out.
     is_spoiled: bool,
+    /// Whether the connection is gone, and what was watched or queued with it.
+    is_lost: bool,
 }
 
 impl Transaction {
@@ -49,11 +50,19 @@ impl Transaction {
         self.is_spoiled |= self.is_multi;
     }
 
+    /// Its node has this number now.
+    pub(in crate::proxy::core) fn move_to(&mut self, node: NodeId) {
+        if let Some((place, _)) = &mut self.place {
+            *place = node;
+        }
+    }
+
     /// The connection is gone, and what was watched or queued with it.
     pub(in crate::proxy::core) fn lose(&mut self, backend: usize) {
         if self.backend() == Some(backend) {
             self.place = None;
             self.is_spoiled = true;
+            self.is_lost = true;
         }
     }
 }
@@ -124,8 +133,7 @@ impl Core {
         };
         match place {
             Some((pinned, backend)) if node == Some(pinned) => {
-                self.ask_for(sockets, key, backend, command.raw, command.index, Purpose::Whole);
-                Step::Done
+                self.ask_own(sockets, key, backend, command, Purpose::Whole)
             }
             _ if !self.sessions[key].queue.is_empty() => {
                 self.sessions[key].is_barred = true;
@@ -147,7 +155,8 @@ impl Core {
             Ok(node) => node,
             Err(error) => return self.say(key, command, &super::refusal(&error)),
         };
-        if !matches!(self.sessions[key].mode.as_deref(), Some(Mode::Transaction(_))) {
+        let is_first = !matches!(self.sessions[key].mode.as_deref(), Some(Mode::Transaction(_)));
+        if is_first {
             let transaction = Transaction::default();
             if !self.sessions[key].queue.is_empty() {
                 self.sessions[key].is_barred = true;
@@ -158,11 +167,41 @@ impl Core {
         match self.place_transaction(key, node) {
             Err(step) => step,
             Ok(Some(backend)) => {
-                self.ask_for(sockets, key, backend, command.raw, command.index, Purpose::Whole);
-                Step::Done
+                let step = self.ask_own(sockets, key, backend, command, Purpose::Whole);
+                if is_first && !self.backends.contains(backend) {
+                    // Nothing was watched before, and nothing is now.
+                    self.sessions[key].mode = None;
+                }
+                step
             }
-            Ok(None) => self.refuse_other_node(key, command, node),
+            Ok(None) => {
+                let step = self.refuse_other_node(key, command, node);
+                if let Some(Mode::Transaction(Transaction { place: None, .. })) =
+                    self.sessions[key].mode.as_deref()
+                {
+                    // The client knows now, and may begin again.
+                    self.sessions[key].mode = None;
+                }
+                step
+            }
         }
+    }
+
+    /// Sends a request on the session's own connection. If that takes none the request is answered, and the
+    /// transaction is lost.
+    fn ask_own(
+        &mut self,
+        sockets: &mut impl Sockets,
+        key: usize,
+        backend: usize,
+        command: Command<'_>,
+        purpose: Purpose,
+    ) -> Step {
+        if self.is_full(backend, key) {
+            return Step::Stalled;
+        }
+        self.ask_for(sockets, key, backend, command.raw, command.index, purpose);
+        Step::Done
     }
 
     /// The session's connection to `node`: made if it has none, `None` if it has one to another node.
@@ -178,7 +217,7 @@ impl Core {
         };
         match transaction.place {
             Some((pinned, backend)) => Ok((pinned == node).then_some(backend)),
-            None if transaction.is_spoiled => Ok(None),
+            None if transaction.is_lost => Ok(None),
             None if !session.queue.is_empty() => {
                 session.is_barred = true;
                 Err(Step::Stalled)
@@ -203,9 +242,13 @@ impl Core {
         };
         let text = match (pinned, command.args.get(1)) {
             (Some(pinned), Some(name)) => {
-                let other =
-                    cross_shard(command.args[0], (name, node), (b"earlier keys", pinned), router);
-                format!("ERR {}", other.message())
+                let (name, other) = (name.escape_ascii(), router.node(node).name());
+                let pinned = router.node(pinned).name();
+                format!(
+                    "ERR keys of a transaction are on different nodes: '{}' of \"{name}\" is for '{other}', \
+                     and the transaction is on '{pinned}'",
+                    command.name()
+                )
             }
             _ => {
                 "ERR the connection of this transaction is lost; DISCARD it and begin again".into()
@@ -249,10 +292,7 @@ impl Core {
         };
         match self.begin_on(sockets, key, node) {
             Err(step) => step,
-            Ok(Some(backend)) => {
-                self.ask_for(sockets, key, backend, command.raw, command.index, Purpose::Whole);
-                Step::Done
-            }
+            Ok(Some(backend)) => self.ask_own(sockets, key, backend, command, Purpose::Whole),
             Ok(None) => self.refuse_other_node(key, command, node),
         }
     }
@@ -267,8 +307,7 @@ impl Core {
             return Step::Done;
         };
         if let Some(backend) = transaction.backend() {
-            self.ask_for(sockets, key, backend, command.raw, command.index, Purpose::Whole);
-            return Step::Done;
+            return self.ask_own(sockets, key, backend, command, Purpose::Whole);
         }
         if transaction.early.iter().map(Vec::len).sum::<usize>() + command.raw.len() > EARLY {
             return self.refuse(
@@ -307,11 +346,10 @@ impl Core {
             // Nothing may be carried out by itself that was to be part of a transaction.
             self.lose_own_backend(sockets, backend);
             return Ok(None);
-        } else {
-            for command in std::iter::once(MULTI).chain(early.iter().map(Vec::as_slice)) {
-                let pending = Pending::of_nobody(Purpose::Nothing, self.micros);
-                self.ask(sockets, backend, command, pending);
-            }
+        }
+        for command in std::iter::once(MULTI).chain(early.iter().map(Vec::as_slice)) {
+            let pending = Pending::of_nobody(Purpose::Nothing, self.micros);
+            self.ask(sockets, backend, command, pending);
         }
         Ok(Some(backend))
     }
@@ -340,17 +378,7 @@ impl Core {
             (TransactionCommand::Multi, false) => {
                 transaction.is_multi = true;
                 match transaction.backend() {
-                    Some(backend) => {
-                        self.ask_for(
-                            sockets,
-                            key,
-                            backend,
-                            command.raw,
-                            command.index,
-                            Purpose::Whole,
-                        );
-                        Step::Done
-                    }
+                    Some(backend) => self.ask_own(sockets, key, backend, command, Purpose::Whole),
                     None => self.reply(key, command, b"+OK\r\n"),
                 }
             }
@@ -399,12 +427,18 @@ impl Core {
         // No command had a key.
         let node = match designated(self.pools[self.sessions[key].pool].snapshot.router()) {
             Ok(node) => node,
-            Err(error) => return self.refuse(key, command, &super::refusal(&error)),
+            Err(error) => {
+                self.sessions[key].mode = None;
+                return self.say(key, command, &super::refusal(&error));
+            }
         };
         match self.begin_on(sockets, key, node) {
             Err(step) => step,
             Ok(Some(backend)) => self.end_on(sockets, key, command, backend),
-            Ok(None) => self.say(key, command, ABORTED),
+            Ok(None) => {
+                self.sessions[key].mode = None;
+                self.say(key, command, ABORTED)
+            }
         }
     }
 

@@ -2,9 +2,9 @@
 
 use proptest::prelude::*;
 
+use super::super::super::BrokenReply;
 use super::super::*;
 use super::text;
-use crate::protocol::memcache::BrokenReply;
 
 const ALL: [Expected; 4] = [Expected::Line, Expected::Values, Expected::Meta, Expected::Stats];
 

@@ -91,19 +91,19 @@ fn what_would_have_no_reply_is_sent_so_that_it_has_one() {
         ("delete noreply noreply\r\n", true, "delete noreply\r\n"),
         ("delete foo  noreply  noreply\r\n", true, "delete foo\r\n"),
         ("incr foo 1 noreply\r\n", true, "incr foo 1\r\n"),
-        ("touch foo 0 noreply\n", true, "touch foo 0\r\n"),
+        ("touch foo 0 noreply\r\n", true, "touch foo 0\r\n"),
         ("verbosity 1 noreply\r\n", true, "verbosity 1\r\n"),
         ("flush_all noreply\r\n", true, "flush_all\r\n"),
         ("flush_all 0 noreply\r\n", true, "flush_all 0\r\n"),
         ("mg foo v q k\r\n", false, "mg foo v k\r\n"),
         ("mg q  q\r\n", false, "mg q\r\n"),
         ("  ms q 1 q T0 qq\r\na\r\n", false, "ms q 1 T0\r\na\r\n"),
-        ("md foo q\n", false, "md foo\r\n"),
+        ("md foo q\r\n", false, "md foo\r\n"),
         ("ma foo q v\r\n", false, "ma foo v\r\n"),
         // What servers other than memcached might not take.
         (" get foo\r\n", false, "get foo\r\n"),
-        ("get foo \n", false, "get foo\r\n"),
-        ("set foo 0 0 1\na\r\n", false, "set foo 0 0 1\r\na\r\n"),
+        (" get foo \r\n", false, "get foo\r\n"),
+        (" set foo 0 0 1\r\na\r\n", false, "set foo 0 0 1\r\na\r\n"),
     ] {
         assert!(!whole(request.as_bytes()).is_verbatim(), "{request}");
         assert_eq!(whole(request.as_bytes()).is_silent, is_silent, "{request}");
@@ -134,6 +134,8 @@ fn requests_are_refused_in_the_words_of_memcached() {
         ("get f\to", Format),
         ("get fo\ro", Format),
         ("get f\0o", Format),
+        // A bare line feed ends no line.
+        ("get f\nflush_all", Format),
         ("get f\x7fo", Format),
         ("set", Unknown),
         ("set foo 0 0", Unknown),
@@ -160,10 +162,13 @@ fn requests_are_refused_in_the_words_of_memcached() {
         ("mg foo \x01", Format),
         ("stats \x01", Format),
     ] {
-        for end in ["\n", "\r\n"] {
-            let bytes = format!("{request}{end}get foo\r\n");
-            assert_eq!(refused(bytes.as_bytes()), (refusal, false, request.len() + end.len()));
-        }
+        let bytes = format!("{request}\r\nget foo\r\n");
+        assert_eq!(refused(bytes.as_bytes()), (refusal, false, request.len() + 2));
+    }
+    // What is left without the last word has too few.
+    for request in ["incr foo noreply", "touch foo noreply noreply", "verbosity noreply"] {
+        let bytes = format!("{request}\r\n");
+        assert_eq!(refused(bytes.as_bytes()), (Format, true, bytes.len()));
     }
     let line = |refusal: Refusal| text(refusal.line());
     assert_eq!(line(Unknown), r"ERROR\r\n");
@@ -235,7 +240,7 @@ fn a_value_on_its_way_is_waited_for_exactly() {
 fn keys_are_read_and_written() {
     let request = whole(b"gats 60  a b a \r\n");
     let Command::Retrieve(retrieve) = request.command else { panic!("{request:?}") };
-    assert_eq!((retrieve.name, retrieve.key_count), (&b"gats"[..], 3));
+    assert_eq!((retrieve.name, retrieve.key_count), (RetrieveName::Gats, 3));
     assert!(retrieve.is_with_cas());
     let keys: Vec<_> = retrieve.keys().collect();
     assert_eq!(keys, [b"a", b"b", b"a"]);
@@ -307,7 +312,7 @@ fn lines_have_limits() {
         );
     }
     assert_eq!(read(&[b'x'; (1 << 16) - 1]), read(b"x"));
-    assert_eq!(refused(&[&[b'x'; (1 << 16) - 2][..], b"\n"].concat()).0, Refusal::Unknown);
+    assert_eq!(refused(&[&[b'x'; (1 << 16) - 2][..], b"\r\n"].concat()).0, Refusal::Unknown);
 
     let keys = "gets ".to_owned() + &"key ".repeat(1 << 20);
     assert!(matches!(
@@ -333,6 +338,23 @@ fn other_protocols_are_no_requests() {
 
 fn text_of(arrival: &Arrival<'_>) -> String {
     format!("{arrival:?}")
+}
+
+/// Checks that the guess at what `bytes` begin with is right.
+fn guess(bytes: &[u8]) {
+    let said = |arrival: Result<Arrival<'_>, BrokenRequest>| match arrival {
+        Ok(Arrival::Whole(Request { command: Command::Retrieve(retrieve), length, .. })) => {
+            let keys: Vec<_> = retrieve.keys().collect();
+            assert_eq!(keys.len(), retrieve.key_count);
+            format!("{keys:?} {:?} {length}", (retrieve.name, retrieve.expiration))
+        }
+        arrival => format!("{arrival:?}"),
+    };
+    if usual::read(bytes).is_some() {
+        // It looks for the end of the line from its start on, but does not guess.
+        let mut scanner = RequestScanner::having_searched(1);
+        assert_eq!(said(RequestScanner::default().read(bytes)), said(scanner.read(bytes)));
+    }
 }
 
 /// What stands in requests, mostly whole ones.
@@ -375,12 +397,26 @@ const WORDS: &[&str] = &[
 
 proptest! {
     #[test]
+    fn guesses_are_right(
+        name in "get |set ",
+        words in prop::collection::vec("[a-c]{1,12}|[0-9]{1,11}|k{249,252}|-1|\u{1}|\u{7f}|noreply", 1..7),
+        end in "\r\n|\n| \r\n|\r| ",
+        value in "[a\r\n]{0,12}",
+    ) {
+        let bytes = (name + &words.join(" ") + &end + &value).into_bytes();
+        for cut in 0..=bytes.len() {
+            guess(&bytes[..cut]);
+        }
+    }
+
+    #[test]
     fn any_cut_gives_the_same(
         words in prop::collection::vec(prop::sample::select(WORDS), 0..14),
         sizes in prop::collection::vec(1usize..9, 0..80),
     ) {
         let bytes = words.concat().into_bytes();
         prop_assert_eq!(all(&bytes, &sizes), all(&bytes, &[]));
+        guess(&bytes);
     }
 
     #[test]

@@ -1,0 +1,562 @@
+//! A random walk: clients that pipeline, nodes that fail, pools that change.
+//!
+//! Each request has a reply of its own, so that a reply to another one is seen at once.
+
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::PoolPlan;
+use super::Random;
+use super::Stage;
+use super::nodes::array;
+use super::nodes::block;
+use super::nodes::bulk;
+use super::nodes::value_of;
+use super::request;
+use crate::health::EjectMode;
+use crate::health::EjectPolicy;
+use crate::protocol::resp::Scanner;
+use crate::proxy::core::Link;
+use crate::proxy::core::backend::Stage as Step;
+use crate::proxy::settings::Protocol;
+
+/// What a client must be answered, if not with an error.
+#[derive(Clone, Debug)]
+enum Expected {
+    Bytes(Vec<u8>),
+    /// Any reply of Redis's.
+    Reply,
+    /// The end of what memcached was asked quietly, perhaps behind an error.
+    Noop,
+}
+
+/// A client, as it sees itself.
+#[derive(Debug)]
+struct Client {
+    pool: usize,
+    is_resp3: bool,
+    /// What was received and is not a whole reply.
+    received: Vec<u8>,
+    expected: VecDeque<Expected>,
+    /// Whether it has said that it goes.
+    is_leaving: bool,
+    /// Whether it reads whatever comes.
+    reads: bool,
+}
+
+struct Walk {
+    stage: Stage,
+    random: Random,
+    plans: Vec<PoolPlan>,
+    clients: BTreeMap<usize, Client>,
+    next: u32,
+    answered: usize,
+}
+
+/// Plays so many steps and then looks whether everybody was answered. Answers how many replies there were.
+pub(crate) fn walk(seed: Result<u64, &[u8]>, steps: usize) -> usize {
+    let mut random = match seed {
+        Ok(seed) => Random::Seed(seed),
+        Err(bytes) => Random::Bytes(bytes.to_vec(), 0),
+    };
+    let plans = vec![plan(&mut random, Protocol::Redis), plan(&mut random, Protocol::Memcache)];
+    let stage = Stage::new(&plans);
+    let mut walk = Walk { stage, random, plans, clients: BTreeMap::new(), next: 0, answered: 0 };
+    for _ in 0..steps {
+        if walk.random.is_over() {
+            break;
+        }
+        walk.step();
+        walk.look();
+    }
+    walk.end();
+    walk.answered
+}
+
+const NAMES: [&[&str]; 5] = [&["a"], &["a", "b"], &["a", "b", "c"], &["c", "b"], &["d", "a", "b"]];
+
+fn plan(random: &mut Random, protocol: Protocol) -> PoolPlan {
+    let policies = [
+        EjectPolicy::new(EjectMode::Off),
+        EjectPolicy::rebuild(),
+        EjectPolicy::successor(),
+        EjectPolicy::fail_fast(),
+    ];
+    let policy = random.pick(&policies).clone();
+    let nodes = *random.pick(&NAMES);
+    let mut plan = PoolPlan::new(protocol, nodes);
+    plan.policy = policy.retry_timeout(Duration::from_millis(300)).failure_limit(2);
+    plan.connections = 1 + random.below(2);
+    plan.timeout = (!random.one_in(4)).then_some(Duration::from_millis(400));
+    plan.password = random.one_in(3).then_some("secret");
+    plan.database = if protocol == Protocol::Redis && random.one_in(3) { 2 } else { 0 };
+    plan.preconnect = random.one_in(3);
+    plan
+}
+
+impl Walk {
+    fn step(&mut self) {
+        match self.random.below(32) {
+            0..=8 => self.ask(),
+            9..=18 => self.answer(),
+            19 | 20 => self.connect_nodes(),
+            21 => self.meet(),
+            22 => self.leave(),
+            23 => self.stop_reading(),
+            24..=25 => self.read_on(),
+            26 => self.break_node(),
+            27 => {
+                let time = *self.random.pick(&[1, 10, 60, 200, 401, 1100]);
+                self.stage.wait(Duration::from_millis(time));
+            }
+            28 => self.stop_taking(),
+            29 if self.random.one_in(6) => self.change_pools(),
+            30 if self.random.one_in(4) => self.refuse(),
+            _ => self.answer(),
+        }
+    }
+
+    fn any_client(&mut self) -> Option<usize> {
+        let keys: Vec<usize> = self.clients.keys().copied().collect();
+        (!keys.is_empty()).then(|| *self.random.pick(&keys))
+    }
+
+    fn any_backend(&mut self) -> Option<usize> {
+        let keys = self.stage.wires.all.keys().filter(|(is_backend, _)| *is_backend);
+        let keys: Vec<usize> = keys.map(|(_, key)| *key).collect();
+        (!keys.is_empty()).then(|| *self.random.pick(&keys))
+    }
+
+    fn meet(&mut self) {
+        if self.clients.len() < 6 {
+            let pool = self.random.below(2);
+            if let Some(key) = self.stage.connect(pool) {
+                let client = Client {
+                    pool,
+                    is_resp3: false,
+                    received: Vec::new(),
+                    expected: VecDeque::new(),
+                    is_leaving: false,
+                    reads: true,
+                };
+                self.clients.insert(key, client);
+            }
+        }
+    }
+
+    fn leave(&mut self) {
+        let Some(key) = self.any_client() else {
+            return;
+        };
+        if self.random.one_in(2) {
+            self.stage.hang_up(Link::Session(key));
+            if let Some(client) = self.clients.get_mut(&key) {
+                client.is_leaving = true;
+            }
+        } else {
+            if let Some(wire) = self.stage.wires.get(Link::Session(key)) {
+                wire.is_broken = true;
+            }
+            self.stage.core.begin_turn(self.stage.now);
+            self.stage.core.session_broken(&mut self.stage.wires, key);
+            self.stage.core.end_turn(&mut self.stage.wires);
+        }
+        self.stage.turn();
+    }
+
+    fn stop_reading(&mut self) {
+        if let Some(key) = self.any_client() {
+            let room = *self.random.pick(&[0, 1, 100, 20_000]);
+            if let Some(wire) = self.stage.wires.get(Link::Session(key)) {
+                wire.room = room;
+            }
+            if let Some(client) = self.clients.get_mut(&key) {
+                client.reads = false;
+            }
+        }
+    }
+
+    fn read_on(&mut self) {
+        if let Some(key) = self.any_client() {
+            let bytes = *self.random.pick(&[1, 7, 3000, usize::MAX]);
+            self.stage.take(Link::Session(key), bytes);
+        }
+    }
+
+    fn stop_taking(&mut self) {
+        if let Some(key) = self.any_backend() {
+            let link = Link::Backend(key);
+            let step = self.stage.core.backends[key].stage;
+            // A greeting is always taken.
+            if step == Step::Ready {
+                if self.random.one_in(2) {
+                    self.stage.take(link, usize::MAX);
+                } else if let Some(wire) = self.stage.wires.get(link) {
+                    wire.room = *self.random.pick(&[0, 1, 50, 17_000]);
+                }
+            }
+        }
+    }
+
+    fn connect_nodes(&mut self) {
+        if let Some(key) = self.any_backend() {
+            let is_made = !self.random.one_in(8);
+            self.stage.finish_connecting(key, is_made);
+        }
+    }
+
+    /// A node answers, perhaps a part of the reply only.
+    fn answer(&mut self) {
+        let Some(key) = self.any_backend() else {
+            return;
+        };
+        self.stage.finish_connecting(key, true);
+        let mut bytes = Vec::new();
+        for _ in 0..1 + self.random.below(6) {
+            bytes.extend(self.stage.answer_of(key).unwrap_or_default());
+        }
+        if bytes.is_empty() {
+            return;
+        }
+        let cut = if self.random.one_in(2) { self.random.below(bytes.len()) } else { 0 };
+        let (first, second) = bytes.split_at(cut);
+        if !first.is_empty() {
+            self.stage.arrive(Link::Backend(key), first);
+            if !self.random.one_in(3) {
+                self.stage.turn();
+            }
+        }
+        if self.random.one_in(30) {
+            self.stage.hang_up(Link::Backend(key));
+        } else {
+            self.stage.arrive(Link::Backend(key), second);
+        }
+        self.stage.turn();
+    }
+
+    fn break_node(&mut self) {
+        let Some(key) = self.any_backend() else {
+            return;
+        };
+        let link = Link::Backend(key);
+        let queue = &self.stage.core.backends[key].queue;
+        let is_idle = queue.is_empty();
+        let is_between = self.stage.core.backends[key].rest.is_empty()
+            && self.stage.core.backends[key].stream.is_none();
+        match self.random.below(5) {
+            0 => self.stage.hang_up(link),
+            1 => {
+                if let Some(wire) = self.stage.wires.get(link)
+                    && !wire.is_connecting
+                {
+                    wire.is_broken = true;
+                }
+            }
+            2 if is_idle => self.stage.arrive(link, b"+OK\r\nHD\r\n"),
+            3 if is_between => self.stage.arrive(link, b"\0\xff\r\n\r\n"),
+            4 if is_between => self.stage.arrive(link, b"$x\r\n"),
+            _ => {}
+        }
+        self.stage.turn();
+    }
+
+    fn refuse(&mut self) {
+        let wires = &mut self.stage.wires;
+        if wires.refused.is_empty() {
+            wires.refused.push("a".into());
+        } else {
+            wires.refused.clear();
+        }
+    }
+
+    fn change_pools(&mut self) {
+        let which = self.random.below(2);
+        let protocol = self.plans[which].protocol;
+        self.plans[which] = plan(&mut self.random, protocol);
+        let plans = self.plans.clone();
+        self.stage.replace(&plans);
+    }
+
+    fn ask(&mut self) {
+        let Some(key) = self.any_client() else {
+            return self.meet();
+        };
+        let Some(mut client) = self.clients.remove(&key) else {
+            return;
+        };
+        if !client.is_leaving {
+            let mut bytes = Vec::new();
+            for _ in 0..1 + self.random.below(8) {
+                match self.plans[client.pool].protocol {
+                    Protocol::Redis => self.redis_request(&mut client, &mut bytes),
+                    Protocol::Memcache => self.memcache_request(&mut client, &mut bytes),
+                }
+                if client.is_leaving {
+                    break;
+                }
+            }
+            let cut = self.random.below(bytes.len());
+            self.stage.arrive(Link::Session(key), &bytes[..cut]);
+            if self.random.one_in(2) {
+                self.stage.turn();
+            }
+            self.stage.arrive(Link::Session(key), &bytes[cut..]);
+        }
+        self.clients.insert(key, client);
+        self.stage.turn();
+    }
+
+    fn key(&mut self) -> String {
+        self.next += 1;
+        let number = self.next;
+        match self.random.below(12) {
+            0 => format!("m{number}"),
+            1 => format!("b:{}:{number}", 3000 + self.random.below(60_000)),
+            2 => format!("b:{}:{number}", 16_300 + self.random.below(200)),
+            3 if self.random.one_in(4) => format!("b:400000:{number}"),
+            _ => format!("e{number}"),
+        }
+    }
+
+    fn redis_request(&mut self, client: &mut Client, bytes: &mut Vec<u8>) {
+        let is_resp3 = client.is_resp3;
+        let mut say = |words: &[&str], expected: Vec<u8>| {
+            bytes.extend(request(words));
+            client.expected.push_back(Expected::Bytes(expected));
+        };
+        let choice = self.random.below(24);
+        let key = self.key();
+        let name = key.as_str();
+        let get = |key: &str| bulk(value_of(key.as_bytes()).as_deref(), is_resp3);
+        match choice {
+            0..=7 => say(&["GET", name], get(name)),
+            8 | 9 => {
+                let keys: Vec<String> = (0..1 + self.random.below(6)).map(|_| self.key()).collect();
+                let words: Vec<&str> =
+                    std::iter::once("MGET").chain(keys.iter().map(String::as_str)).collect();
+                say(&words, array(keys.iter().map(|key| get(key))));
+            }
+            10 | 11 => {
+                let keys: Vec<String> = (0..1 + self.random.below(6)).map(|_| self.key()).collect();
+                let words: Vec<&str> =
+                    std::iter::once("EXISTS").chain(keys.iter().map(String::as_str)).collect();
+                say(&words, format!(":{}\r\n", keys.len()).into_bytes());
+            }
+            12 => say(&["PING", name], bulk(Some(name.as_bytes()), is_resp3)),
+            13 => {
+                let size = *self.random.pick(&[1, 16 << 10, 40_000]);
+                say(&["SET", name, &"v".repeat(size)], b"+OK\r\n".to_vec());
+            }
+            14 => say(&["MSET", name, "1", "x", "2", "y", "3"], b"+OK\r\n".to_vec()),
+            15 => {
+                let first = format!("e{{{name}}}1");
+                let second = format!("e{{{name}}}2");
+                if self.random.one_in(2) {
+                    say(&["WATCH", &first], b"+OK\r\n".to_vec());
+                    say(&["GET", &second], get(&second));
+                }
+                say(&["MULTI"], b"+OK\r\n".to_vec());
+                let has_more = self.random.one_in(3);
+                if has_more {
+                    say(&["PING", name], b"+QUEUED\r\n".to_vec());
+                }
+                let mut say = |words: &[&str], expected: Vec<u8>| {
+                    bytes.extend(request(words));
+                    client.expected.push_back(Expected::Bytes(expected));
+                };
+                say(&["GET", &first], b"+QUEUED\r\n".to_vec());
+                say(&["GET", &second], b"+QUEUED\r\n".to_vec());
+                match self.random.below(4) {
+                    0 => say(&["DISCARD"], b"+OK\r\n".to_vec()),
+                    1 => {
+                        say(&["RESET"], b"+RESET\r\n".to_vec());
+                        client.is_resp3 = false;
+                    }
+                    _ if has_more => {
+                        bytes.extend(request(&["EXEC"]));
+                        client.expected.push_back(Expected::Reply);
+                    }
+                    _ => say(&["EXEC"], array([get(&first), get(&second)])),
+                }
+            }
+            16 => {
+                let time = *self.random.pick(&["0", "1", "0.1"]);
+                let value = array([bulk(Some(name.as_bytes()), false), get(name)]);
+                say(&["BLPOP", name, time], value);
+            }
+            17 => {
+                let version = if self.random.one_in(2) { "3" } else { "2" };
+                bytes.extend(request(&["HELLO", version]));
+                client.expected.push_back(Expected::Reply);
+                client.is_resp3 = version == "3";
+            }
+            18 => {
+                bytes.extend(request(&["SCAN", "0"]));
+                client.expected.push_back(Expected::Reply);
+            }
+            19 => {
+                bytes.extend(request(&["DBSIZE"]));
+                client.expected.push_back(Expected::Reply);
+            }
+            20 => {
+                bytes.extend(request(&["UNWATCH"]));
+                client.expected.push_back(Expected::Bytes(b"+OK\r\n".to_vec()));
+            }
+            21 => {
+                bytes.extend(format!("ECHO {name}\r\n").into_bytes());
+                client.expected.push_back(Expected::Bytes(bulk(Some(name.as_bytes()), false)));
+            }
+            22 if self.random.one_in(5) => {
+                say(&["QUIT"], b"+OK\r\n".to_vec());
+                client.is_leaving = true;
+            }
+            _ => {
+                let keys = [self.key(), self.key()];
+                say(&["DEL", &keys[0], &keys[1]], b":2\r\n".to_vec());
+            }
+        }
+    }
+
+    fn memcache_request(&mut self, client: &mut Client, bytes: &mut Vec<u8>) {
+        let key = self.key();
+        let name = key.as_str();
+        let mut say = |line: String, expected: Vec<u8>| {
+            bytes.extend(line.into_bytes());
+            client.expected.push_back(Expected::Bytes(expected));
+        };
+        match self.random.below(16) {
+            0..=5 => {
+                let expected = [block(name.as_bytes(), false), b"END\r\n".to_vec()].concat();
+                say(format!("get {name}\r\n"), expected);
+            }
+            6 | 7 => {
+                let keys: Vec<String> = (0..1 + self.random.below(5)).map(|_| self.key()).collect();
+                let blocks = keys.iter().map(|key| block(key.as_bytes(), true));
+                let expected = [blocks.collect::<Vec<_>>().concat(), b"END\r\n".to_vec()].concat();
+                say(format!("gets {}\r\n", keys.join(" ")), expected);
+            }
+            8 => say(format!("set {name} 0 0 5\r\nvalue\r\n"), b"STORED\r\n".to_vec()),
+            9 => bytes.extend(format!("set {name} 0 0 2 noreply\r\nab\r\n").into_bytes()),
+            10 => say(format!("delete {name}\r\n"), b"DELETED\r\n".to_vec()),
+            11 => {
+                let value = value_of(name.as_bytes());
+                let expected = value.map_or(b"EN\r\n".to_vec(), |value| {
+                    [format!("VA {}\r\n", value.len()).as_bytes(), &value, b"\r\n"].concat()
+                });
+                say(format!("mg {name} v\r\n"), expected);
+            }
+            12 => {
+                bytes.extend(b"mg m1 v q\r\nmn\r\n");
+                client.expected.push_back(Expected::Noop);
+            }
+            13 => say(format!("ms {name} 3\r\nabc\r\n"), b"HD\r\n".to_vec()),
+            14 => say("version\r\n".into(), b"VERSION 1.6.18\r\n".to_vec()),
+            _ => {
+                let size = *self.random.pick(&[9, 16 << 10, 100_000]);
+                let value = "v".repeat(size);
+                say(format!("set {name} 0 0 {size}\r\n{value}\r\n"), b"STORED\r\n".to_vec());
+            }
+        }
+    }
+
+    /// Looks at what clients have got.
+    fn look(&mut self) {
+        let keys: Vec<usize> = self.clients.keys().copied().collect();
+        for key in keys {
+            let bytes = self.stage.received(key);
+            let Some(client) = self.clients.get_mut(&key) else {
+                continue;
+            };
+            client.received.extend(bytes);
+            self.answered += client.take(self.plans[client.pool].protocol);
+        }
+        for key in std::mem::take(&mut self.stage.wires.closed) {
+            self.clients.remove(&key);
+        }
+    }
+
+    /// Everything works again: who is still there is answered, and then all go.
+    fn end(&mut self) {
+        self.stage.wires.refused.clear();
+        for _ in 0..30 {
+            let open: Vec<_> = self.stage.wires.all.keys().copied().collect();
+            for (is_backend, key) in open {
+                let link = if is_backend { Link::Backend(key) } else { Link::Session(key) };
+                self.stage.take(link, usize::MAX);
+            }
+            self.stage.settle();
+            self.stage.wait(Duration::from_millis(300));
+            self.look();
+        }
+        for (key, client) in &self.clients {
+            let session = &self.stage.core.sessions[*key];
+            assert!(client.expected.is_empty(), "{client:?} waits for ever: {session:?}");
+            assert!(!client.is_leaving, "{client:?} is kept: {session:?}");
+        }
+        self.stage.core.begin_turn(self.stage.now);
+        self.stage.core.drain(&mut self.stage.wires);
+        self.stage.core.end_turn(&mut self.stage.wires);
+        self.stage.turn();
+        assert!(self.stage.core.is_empty(), "clients are kept");
+        self.stage.settle();
+        for (key, backend) in &self.stage.core.backends {
+            assert!(backend.owner.is_none() && backend.rest.is_empty(), "backend {key}");
+            assert!(backend.queue.is_empty() && backend.out.is_empty(), "backend {key}");
+        }
+    }
+}
+
+impl Client {
+    /// Compares what was received with what was asked for; answers how many replies that were.
+    fn take(&mut self, protocol: Protocol) -> usize {
+        let mut count = 0;
+        loop {
+            let Some(expected) = self.expected.front() else {
+                let left = self.received.escape_ascii();
+                assert!(self.received.is_empty(), "nobody asked for {left}");
+                return count;
+            };
+            let Some(length) = self.match_reply(expected, protocol) else {
+                return count;
+            };
+            self.received.drain(..length);
+            self.expected.pop_front();
+            count += 1;
+        }
+    }
+
+    /// How long the reply is, if it is whole.
+    fn match_reply(&self, expected: &Expected, protocol: Protocol) -> Option<usize> {
+        let bytes: &[u8] = match expected {
+            Expected::Reply => return Scanner::default().scan(&self.received).expect("a reply"),
+            Expected::Bytes(bytes) => bytes,
+            Expected::Noop => {
+                let mut lines = self.received.split_inclusive(|&byte| byte == b'\n');
+                let first = lines.next().filter(|line| line.ends_with(b"\n"))?;
+                if first == b"MN\r\n" {
+                    return Some(first.len());
+                }
+                assert!(first.starts_with(b"SERVER_ERROR "), "{}", first.escape_ascii());
+                let second = lines.next().filter(|line| line.ends_with(b"\n"))?;
+                assert_eq!(second, b"MN\r\n");
+                return Some(first.len() + second.len());
+            }
+        };
+        if self.received.starts_with(bytes) {
+            return Some(bytes.len());
+        }
+        let words: &[&[u8]] = match protocol {
+            Protocol::Redis => &[b"-"],
+            Protocol::Memcache => &[b"SERVER_ERROR ", b"CLIENT_ERROR ", b"ERROR"],
+        };
+        if words.iter().any(|word| self.received.starts_with(word)) {
+            return self.received.iter().position(|&byte| byte == b'\n').map(|end| end + 1);
+        }
+        let begins = |bytes: &[u8]| bytes.starts_with(&self.received);
+        let is_begun = begins(bytes) || words.iter().any(|word| begins(word));
+        let shown = |bytes: &[u8]| bytes[..bytes.len().min(300)].escape_ascii().to_string();
+        assert!(is_begun, "{} instead of {}", shown(&self.received), shown(bytes));
+        None
+    }
+}

@@ -1,0 +1,248 @@
+//! Nodes that fail, and time that passes.
+
+use std::time::Duration;
+
+use crate::health::EjectPolicy;
+use crate::health::NodeState;
+use crate::proxy::core::Link;
+use crate::proxy::core::rehearsal::PoolPlan;
+use crate::proxy::core::rehearsal::Stage;
+use crate::proxy::core::rehearsal::request;
+use crate::proxy::settings::Protocol;
+
+const TIMEOUT: Duration = Duration::from_millis(401);
+
+fn plan() -> PoolPlan {
+    PoolPlan::new(Protocol::Redis, &["a"])
+}
+
+#[test]
+fn a_request_is_answered_in_time_whatever_the_node_does() {
+    let mut stage = Stage::new(&[plan()]);
+    let client = stage.connect(0).expect("there is room");
+    stage.send(client, &request(&["GET", "e1"]));
+    // Connecting counts.
+    stage.wait(TIMEOUT);
+    assert_eq!(stage.received(client), b"-ERR Connection timed out\r\n");
+    stage.send(client, &request(&["GET", "e1"]));
+    let backend = stage.connections_to("a")[0];
+    stage.finish_connecting(backend, true);
+    stage.wait(TIMEOUT);
+    assert_eq!(stage.received(client), b"-ERR Connection timed out\r\n");
+    // What is behind one that was given up has a time of its own.
+    stage.send(client, &request(&["GET", "e2"]));
+    stage.wait(TIMEOUT);
+    assert_eq!(stage.received(client), b"-ERR Connection timed out\r\n");
+    // Late replies are nobody's.
+    stage.send(client, &request(&["GET", "e3"]));
+    stage.settle();
+    assert_eq!(stage.received(client), b"$4\r\n<e3>\r\n");
+    assert_eq!(stage.connections_to("a"), [backend]);
+}
+
+#[test]
+fn a_greeting_takes_none_of_the_time_of_what_waits_behind_it() {
+    for preconnect in [false, true] {
+        let plan = PoolPlan { password: Some("p"), preconnect, ..plan() };
+        let mut stage = Stage::new(&[plan]);
+        let client = stage.connect(0).expect("there is room");
+        if preconnect {
+            let backend = stage.connections_to("a")[0];
+            stage.finish_connecting(backend, true);
+            stage.send(client, &request(&["GET", "e1"]));
+        } else {
+            stage.send(client, &request(&["GET", "e1"]));
+            stage.wait(Duration::from_millis(300));
+            let backend = stage.connections_to("a")[0];
+            stage.finish_connecting(backend, true);
+            stage.wait(Duration::from_millis(90));
+            assert_eq!(stage.received(client), b"");
+            stage.wait(Duration::from_millis(11));
+        }
+        stage.wait(Duration::from_millis(if preconnect { 401 } else { 0 }));
+        assert_eq!(stage.received(client), b"-ERR Connection timed out\r\n");
+    }
+}
+
+#[test]
+fn nothing_is_asked_of_a_node_that_refuses_the_greeting() {
+    let plan = PoolPlan { password: Some("p"), database: 3, ..plan() };
+    let mut stage = Stage::new(&[plan]);
+    let client = stage.connect(0).expect("there is room");
+    stage.send(client, &request(&["GET", "e1"]));
+    let backend = stage.connections_to("a")[0];
+    stage.finish_connecting(backend, true);
+    let greeting = [request(&["AUTH", "p"]), request(&["SELECT", "3"])].concat();
+    let sent = |stage: &mut Stage| {
+        let wire = stage.wires.get(Link::Backend(backend));
+        wire.map(|wire| wire.sent.clone())
+    };
+    assert_eq!(sent(&mut stage), Some(greeting.clone()));
+    stage.arrive(Link::Backend(backend), b"+OK\r\n");
+    stage.turn();
+    assert_eq!(sent(&mut stage), Some(greeting));
+    stage.arrive(Link::Backend(backend), b"-ERR DB index is out of range\r\n");
+    stage.turn();
+    assert_eq!(sent(&mut stage), None);
+    let answer = stage.received(client);
+    assert!(answer.starts_with(b"-ERR "));
+}
+
+#[test]
+fn a_scan_is_answered_when_its_reply_is_none() {
+    let mut stage = Stage::new(&[PoolPlan::new(Protocol::Redis, &["a", "b"])]);
+    let client = stage.connect(0).expect("there is room");
+    stage.send(client, &[request(&["SCAN", "0"]), request(&["PING"])].concat());
+    let backend = stage.connections_to("a")[0];
+    stage.finish_connecting(backend, true);
+    stage.arrive(Link::Backend(backend), b":1\r\n");
+    stage.turn();
+    assert_eq!(stage.received(client), b"-ERR Invalid argument\r\n+PONG\r\n");
+}
+
+#[test]
+fn a_connection_that_is_given_up_is_one_failure() {
+    let policy = EjectPolicy::rebuild().failure_limit(2).max_ejected_share(1.0);
+    let mut stage =
+        Stage::new(&[PoolPlan { policy, ..PoolPlan::new(Protocol::Redis, &["a", "b"]) }]);
+    let client = stage.connect(0).expect("there is room");
+    let states = |stage: &Stage| {
+        let topology = &stage.core.pools[stage.pools[0]].settings.topology;
+        topology.states().into_iter().filter(|(_, state)| *state != NodeState::Live).count()
+    };
+    // To both, which do not connect.
+    stage.send(client, &request(&["MGET", "e1", "e2", "e3", "e4", "e5"]));
+    stage.wait(TIMEOUT);
+    assert!(stage.received(client).starts_with(b"-ERR Connection timed out"));
+    assert_eq!(states(&stage), 0);
+    stage.send(client, &request(&["MGET", "e1", "e2", "e3", "e4", "e5"]));
+    stage.wait(TIMEOUT);
+    assert!(states(&stage) > 0);
+}
+
+#[test]
+fn what_expires_may_end_what_expires_next() {
+    // A client that watches, and reads a large value from another node that stops in its midst.
+    let mut stage = Stage::new(&[PoolPlan::new(Protocol::Redis, &["a", "b"])]);
+    for (watched, read) in [("a", "b"), ("b", "a")] {
+        let client = stage.connect(0).expect("there is room");
+        let router = stage.core.pools[stage.pools[0]].snapshot.router();
+        let key_on = |node: &str, size: usize| {
+            let keys = (0..).map(|number| format!("b:{size}:{number}"));
+            let id = router.id_of(node);
+            keys.into_iter().find(|key| router.node_for_key(key.as_bytes()) == id)
+        };
+        let small = key_on(watched, 5).expect("there is one");
+        let large = key_on(read, 100_000).expect("there is one");
+        stage.send(client, &request(&["WATCH", &small]));
+        stage.settle();
+        stage.send(client, &request(&["GET", &large]));
+        for backend in stage.connections_to(read) {
+            stage.finish_connecting(backend, true);
+            if let Some(answer) = stage.answer_of(backend) {
+                stage.arrive(Link::Backend(backend), &answer[..50_000]);
+            }
+        }
+        stage.turn();
+        stage.wait(TIMEOUT);
+        assert!(!stage.is_open(client));
+    }
+}
+
+#[test]
+fn a_node_that_left_and_hangs_keeps_no_connection() {
+    let mut stage = Stage::new(&[PoolPlan::new(Protocol::Redis, &["a", "b"])]);
+    let client = stage.connect(0).expect("there is room");
+    stage.send(client, &request(&["MGET", "e1", "e2", "e3", "e4", "e5"]));
+    for node in ["a", "b"] {
+        let backend = stage.connections_to(node)[0];
+        stage.finish_connecting(backend, true);
+    }
+    stage.replace(&[PoolPlan::new(Protocol::Redis, &["c"])]);
+    assert_eq!(stage.core.backends.len(), 2);
+    stage.wait(TIMEOUT);
+    assert!(stage.received(client).starts_with(b"-ERR Connection timed out"));
+    assert_eq!((stage.core.backends.len(), stage.core.counters.len()), (0, 1));
+}
+
+#[test]
+fn what_was_gathered_from_nodes_that_left_is_answered() {
+    let all = PoolPlan::new(Protocol::Memcache, &["a", "b", "c"]);
+    let mut stage = Stage::new(&[all]);
+    let client = stage.connect(0).expect("there is room");
+    stage.send(client, b"stats\r\n");
+    stage.replace(&[PoolPlan::new(Protocol::Memcache, &["c"])]);
+    stage.settle();
+    let answer = stage.received(client);
+    assert!(answer.starts_with(b"STAT ") && answer.ends_with(b"END\r\n"));
+}
+
+#[test]
+fn a_shorter_timeout_holds_for_what_is_under_way() {
+    let mut stage = Stage::new(&[PoolPlan { timeout: None, ..plan() }]);
+    let client = stage.connect(0).expect("there is room");
+    stage.send(client, &request(&["GET", "e1"]));
+    stage.wait(Duration::from_secs(100));
+    assert_eq!(stage.received(client), b"");
+    stage.replace(&[plan()]);
+    assert_eq!(stage.received(client), b"-ERR Connection timed out\r\n");
+}
+
+#[test]
+fn a_node_that_cannot_be_reached_is_tried_less_and_less() {
+    let mut stage = Stage::new(&[plan()]);
+    let client = stage.connect(0).expect("there is room");
+    stage.wires.refused.push("a".into());
+    let mut attempts = Vec::new();
+    for _ in 0..400 {
+        let before = stage.core.total_connections;
+        stage.send(client, &request(&["GET", "e1"]));
+        assert_eq!(stage.received(client), b"-ERR Connection refused\r\n");
+        attempts.push(stage.core.total_connections - before);
+        stage.wait(Duration::from_millis(10));
+    }
+    // The first failure may be the end of an old connection: it is tried again at once.
+    assert_eq!(attempts[..2], [1, 1]);
+    let tried = attempts.iter().sum::<u64>();
+    assert!((5..20).contains(&tried), "{tried} times in four seconds");
+    stage.wires.refused.clear();
+    stage.wait(Duration::from_secs(1));
+    stage.send(client, &request(&["GET", "e1"]));
+    stage.settle();
+    assert_eq!(stage.received(client), b"$4\r\n<e1>\r\n");
+}
+
+#[test]
+fn an_ejected_node_is_probed_and_put_back() {
+    for answers in [true, false] {
+        let policy =
+            EjectPolicy::rebuild().failure_limit(1).retry_timeout(Duration::from_millis(300));
+        let nodes = PoolPlan::new(Protocol::Memcache, &["a", "b", "c"]);
+        let mut stage = Stage::new(&[PoolPlan { policy: policy.max_ejected_share(1.0), ..nodes }]);
+        let client = stage.connect(0).expect("there is room");
+        stage.send(client, b"get e1\r\n");
+        let backend =
+            *stage.wires.all.keys().find(|(is_backend, _)| *is_backend).expect("it is asked");
+        stage.finish_connecting(backend.1, false);
+        assert_eq!(stage.received(client), b"SERVER_ERROR Connection refused\r\n");
+        let states = |stage: &Stage| {
+            let topology = &stage.core.pools[stage.pools[0]].settings.topology;
+            topology.states().iter().filter(|(_, state)| *state == NodeState::Live).count()
+        };
+        assert_eq!(states(&stage), 2);
+        assert!(stage.core.patience(stage.now) <= Duration::from_millis(50));
+        stage.wait(Duration::from_millis(600));
+        let probe = stage.core.pools[stage.pools[0]].nodes.iter().find_map(|node| node.probe);
+        let probe = probe.expect("it is probed");
+        if answers {
+            stage.settle();
+            assert_eq!(states(&stage), 3);
+        } else {
+            stage.finish_connecting(probe, true);
+            stage.wait(TIMEOUT);
+            assert_eq!(states(&stage), 2);
+        }
+        assert!(!stage.core.backends.contains(probe));
+        assert!(stage.core.pools[stage.pools[0]].nodes.iter().all(|node| node.probe.is_none()));
+    }
+}
