@@ -49,11 +49,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_has_a_name() {
-        assert!(!name().is_empty());
-    }
-
-    #[test]
     fn the_limit_is_as_high_as_it_may_be() {
         let limit = raise_descriptor_limit().unwrap();
         assert_eq!(rustix::process::getrlimit(Resource::Nofile).current, limit);

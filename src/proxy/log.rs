@@ -58,26 +58,7 @@ macro_rules! log {
     };
 }
 
-/// As [`log!`], and of what this place in the code says at most one line a second, with a count of those left out.
-macro_rules! log_seldom {
-    ($level:ident, $($text:tt)+) => {
-        if $crate::proxy::log::is_on($crate::proxy::log::Level::$level) {
-            static HERE: $crate::proxy::log::Throttle = $crate::proxy::log::Throttle::new();
-            match HERE.admit() {
-                Some(0) => $crate::proxy::log::write(file!(), line!(), format_args!($($text)+)),
-                Some(more) => $crate::proxy::log::write(
-                    file!(),
-                    line!(),
-                    format_args!("{} ({more} more like this)", format_args!($($text)+)),
-                ),
-                None => {}
-            }
-        }
-    };
-}
-
 pub(in crate::proxy) use log;
-pub(in crate::proxy) use log_seldom;
 
 static VERBOSITY: AtomicU8 = AtomicU8::new(5);
 static SINK: Mutex<Sink> = Mutex::new(Sink { file: None, path: None, dropped: 0 });
@@ -273,12 +254,9 @@ mod tests {
         raise();
         log!(Information, "three");
         lower();
-        for _ in 0..3 {
-            log_seldom!(Warning, "four");
-        }
         log!(Information, "not-wanted");
         assert_eq!(texts(&away), ["one", "two"]);
-        assert_eq!(texts(&here), ["up", "three", "down", "four"]);
+        assert_eq!(texts(&here), ["up", "three", "down"]);
         assert!(open(Some("/nonexistent/log".as_ref()), 5).is_err());
         open(None, 5).unwrap();
         assert!(is_on_stderr());

@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::Mutex;
 
 use super::configuration;
 use super::control;
@@ -14,6 +17,7 @@ use super::daemon::Starter;
 use super::driver::Notes;
 use super::host;
 use super::log;
+use super::log::Throttle;
 use super::log::log;
 use super::options::Options;
 use super::usage;
@@ -76,6 +80,12 @@ fn serve(
         Ok(control) => control,
         Err(error) => return super::fail(error),
     };
+    let services = [("stats", control.stats_address()), ("HTTP", control.http_address())];
+    for (service, address) in services {
+        if let Some(address) = address {
+            log!(Notice, "{service} is served on '{address}'");
+        }
+    }
     let _pid_file = match options.pid_file.as_deref().map(PidFile::write).transpose() {
         Ok(file) => file,
         Err(error) => {
@@ -113,15 +123,28 @@ fn serve(
     }
 }
 
-/// Logs what the engine or the control plane has to say.
+/// Logs what the engine or the control plane has to say, but no warning over and over: clients can cause as many of
+/// those as they like.
 fn note(note: &Note) {
+    static WARNINGS: Mutex<Throttle> = Mutex::new(Throttle::new());
+    let text = &note.text;
     match note.level {
-        0 | 1 => log!(Alert, "{}", note.text),
-        2 => log!(Critical, "{}", note.text),
-        3 => log!(Error, "{}", note.text),
-        4 => log!(Warning, "{}", note.text),
-        5 => log!(Notice, "{}", note.text),
-        6 => log!(Information, "{}", note.text),
-        _ => log!(Debug, "{}", note.text),
+        0 => log!(Emergency, "{text}"),
+        1 => log!(Alert, "{text}"),
+        2 => log!(Critical, "{text}"),
+        3 => log!(Error, "{text}"),
+        4 => {
+            #[expect(clippy::disallowed_methods, reason = "a second of real time is meant")]
+            let now = Instant::now();
+            let missed = WARNINGS.lock().admit(text, now);
+            match missed {
+                None => {}
+                Some(0) => log!(Warning, "{text}"),
+                Some(count) => log!(Warning, "{text} (the warning before came {count} times more)"),
+            }
+        }
+        5 => log!(Notice, "{text}"),
+        6 => log!(Information, "{text}"),
+        _ => log!(Debug, "{text}"),
     }
 }

@@ -207,9 +207,6 @@ mod tests {
         }
         assert_eq!(histogram.counts()[..2], [2, 1]);
         assert_eq!(histogram.counts()[15..], [1, 1]);
-        assert_eq!(
-            (histogram.counts().iter().sum::<u64>(), histogram.microseconds()),
-            (5, 10_000_102)
-        );
+        assert_eq!((histogram.counts().iter().sum(), histogram.microseconds()), (5, 10_000_102));
     }
 }

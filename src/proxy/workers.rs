@@ -154,7 +154,8 @@ impl Crew {
     /// whether all went well; a worker that panicked has said so.
     pub(super) fn finish(&self) -> bool {
         let mut is_well = true;
-        for thread in std::mem::take(&mut *self.threads.lock()) {
+        let threads = std::mem::take(&mut *self.threads.lock());
+        for thread in threads {
             is_well &= thread.join().is_ok();
         }
         // Dropping the crew would not do: the control plane may still have it.

@@ -6,7 +6,6 @@ use std::io::Read;
 use std::io::Write;
 use std::net;
 use std::net::Shutdown;
-#[cfg(test)]
 use std::net::SocketAddr;
 use std::os::unix;
 use std::os::unix::fs::FileTypeExt;
@@ -79,7 +78,6 @@ impl Listener {
     }
 
     /// The address, unless it is a path.
-    #[cfg(test)]
     pub(super) fn address(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(listener) => listener.local_addr().ok(),

@@ -22,7 +22,6 @@ mod signals;
 mod stats_json;
 
 use std::io;
-#[cfg(test)]
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,7 +41,6 @@ use parking_lot::Mutex;
 use slab::Slab;
 
 pub(super) use signals::Mailbox;
-pub(super) use signals::Signal;
 
 use super::socket_file::SocketFile;
 use super::stats::Stats;
@@ -55,6 +53,7 @@ use listener::Listener;
 use reload::ConfigFile;
 use reports::Reports;
 use signals::Ear;
+use signals::Signal;
 
 /// An order to end that comes so soon after the first is that one once more: `timeout` signals its child and then the
 /// group that the child is in.
@@ -122,9 +121,8 @@ pub(super) struct Control {
     common: Arc<Common>,
     reasons: Receiver<ExitReason>,
     thread: Option<JoinHandle<()>>,
-    /// Of the stats port and of the HTTP port.
-    #[cfg(test)]
-    addresses: [Option<SocketAddr>; 2],
+    stats_address: Option<SocketAddr>,
+    http_address: Option<SocketAddr>,
     _files: Vec<SocketFile>,
     _ear: Option<Ear>,
 }
@@ -151,16 +149,12 @@ struct Common {
 pub(super) fn start(settings: ControlSettings, workers: Arc<dyn Workers>) -> io::Result<Control> {
     let poll = Poll::new()?;
     let (mut doors, mut files) = (Vec::new(), Vec::new());
-    #[cfg(test)]
     let mut addresses = [None, None];
     let wanted = [(settings.stats, Service::Stats), (settings.http, Service::Http)];
-    for (wanted, service) in wanted {
+    for ((wanted, service), address) in wanted.into_iter().zip(&mut addresses) {
         let Some((host, port)) = wanted else { continue };
         let (mut listener, file) = Listener::bind(service.name(), &host, port)?;
-        #[cfg(test)]
-        {
-            addresses[usize::from(matches!(service, Service::Http))] = listener.address();
-        }
+        *address = listener.address();
         listener.register(poll.registry(), desk::door(doors.len()))?;
         doors.push(Door { listener, service, retry: None });
         files.extend(file);
@@ -197,16 +191,9 @@ pub(super) fn start(settings: ControlSettings, workers: Arc<dyn Workers>) -> io:
         // Nobody may wait any more.
         let _ = last_words.0.reasons.send(reason);
     })?;
+    let [stats_address, http_address] = addresses;
     let thread = Some(thread);
-    Ok(Control {
-        common,
-        reasons,
-        thread,
-        #[cfg(test)]
-        addresses,
-        _files: files,
-        _ear: ear,
-    })
+    Ok(Control { common, reasons, thread, stats_address, http_address, _files: files, _ear: ear })
 }
 
 impl Control {
@@ -220,24 +207,15 @@ impl Control {
         }
         reason
     }
-}
-
-/// For tests, which ask for any free port and are not signalled.
-#[cfg(test)]
-impl Control {
-    /// Does what the signal would do.
-    pub(super) fn signal(&self, signal: Signal) {
-        self.common.hear(signal);
-    }
 
     /// Where the stats port is, unless that is a unix socket.
     pub(super) fn stats_address(&self) -> Option<SocketAddr> {
-        self.addresses[0]
+        self.stats_address
     }
 
     /// Where the HTTP port is, unless that is a unix socket.
     pub(super) fn http_address(&self) -> Option<SocketAddr> {
-        self.addresses[1]
+        self.http_address
     }
 }
 

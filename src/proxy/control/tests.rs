@@ -240,7 +240,7 @@ fn orders_reach_those_who_obey_them() {
         (Signal::LogLess, &["signal 22 (SIGTTOU) received, down logging level", "level -1"]),
         (Signal::Nothing, &["signal 12 (SIGUSR2) received"]),
     ] {
-        scene.control.signal(signal);
+        scene.control.common.hear(signal);
         lines.iter().for_each(|line| scene.wait_for_line(line));
     }
     assert_eq!(scene.workers.drains.load(Ordering::SeqCst), 0);
@@ -253,7 +253,7 @@ fn a_reload_reads_the_file() {
     let scene = Scene::with(move |settings| settings.config = file);
     let text = "fresh:\n  listen: 127.0.0.1:22121\n  servers:\n   - 127.0.0.1:6379:1\n";
     std::fs::write(&path, text).unwrap();
-    scene.control.signal(Signal::Reload);
+    scene.control.common.hear(Signal::Reload);
     scene.wait_for_line("conf: pool 'fresh' is there");
     assert_eq!(*scene.workers.reloads.lock(), ["fresh"]);
     std::fs::remove_file(path).unwrap();
@@ -262,14 +262,14 @@ fn a_reload_reads_the_file() {
 #[test]
 fn reports_go_on_while_the_workers_drain() {
     let scene = Scene::new();
-    scene.control.signal(Signal::Terminate);
+    scene.control.common.hear(Signal::Terminate);
     assert_eq!(scene.workers.drains.load(Ordering::SeqCst), 1);
     let unhealthy = ("HTTP/1.1 503 Service Unavailable".into(), "draining\n".into());
     assert_eq!(scene.get("/healthz"), unhealthy);
     assert_eq!(scene.get("/metrics").0, "HTTP/1.1 200 OK");
     assert!(read_all(&mut scene.connect_stats()).ends_with("}}\n"));
 
-    scene.control.signal(Signal::Reload);
+    scene.control.common.hear(Signal::Reload);
     scene.wait_for_line("conf: not reloaded, this process is draining");
 
     scene.workers.is_finished.store(true, Ordering::SeqCst);
@@ -279,10 +279,10 @@ fn reports_go_on_while_the_workers_drain() {
 #[test]
 fn a_second_order_to_end_ends_at_once() {
     let scene = Scene::new();
-    scene.control.signal(Signal::Interrupt);
+    scene.control.common.hear(Signal::Interrupt);
     let told = &scene.control.common.told_to_end;
     *told.lock() = clock::now().checked_sub(ECHO);
-    scene.control.signal(Signal::Terminate);
+    scene.control.common.hear(Signal::Terminate);
     assert_eq!(scene.workers.drains.load(Ordering::SeqCst), 1);
     assert!(matches!(finish(scene), ExitReason::Forced));
 }
@@ -290,10 +290,10 @@ fn a_second_order_to_end_ends_at_once() {
 #[test]
 fn an_order_to_end_that_comes_twice_at_once_is_one() {
     let scene = Scene::new();
-    scene.control.signal(Signal::Terminate);
+    scene.control.common.hear(Signal::Terminate);
     // However long this machine took between the two.
     *scene.control.common.told_to_end.lock() = Some(clock::now());
-    scene.control.signal(Signal::Terminate);
+    scene.control.common.hear(Signal::Terminate);
     assert_eq!(scene.workers.drains.load(Ordering::SeqCst), 1);
     scene.workers.is_finished.store(true, Ordering::SeqCst);
     assert!(matches!(finish(scene), ExitReason::Drained));
@@ -309,7 +309,7 @@ fn a_worker_that_ends_of_itself_is_noticed() {
 #[test]
 fn a_panic_is_told_to_who_waits() {
     let scene = Scene::with(|settings| settings.reopen_log = Box::new(|| panic!("on purpose")));
-    scene.control.signal(Signal::Hangup);
+    scene.control.common.hear(Signal::Hangup);
     assert!(matches!(finish(scene), ExitReason::Failed(_)));
 }
 

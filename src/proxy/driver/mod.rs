@@ -21,7 +21,6 @@ use super::core::Closed;
 use super::core::Core;
 use super::core::Link;
 use super::core::Note;
-use super::log::log_seldom;
 use super::settings::PoolSettings;
 use super::stats::Stats;
 use super::tls::ListenerTls;
@@ -320,7 +319,7 @@ impl Worker {
                     listener.is_ready = true;
                     self.accept_again = Some(now() + NO_DESCRIPTORS);
                     self.refuse_one(key, pool);
-                    return log_seldom!(Warning, "a client could not be accepted: {error}");
+                    return self.note(4, format!("a client could not be accepted: {error}"));
                 }
             }
         }
