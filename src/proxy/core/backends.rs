@@ -134,6 +134,11 @@ impl Core {
         backend.epoch = member.epoch();
         backend.heard_at = self.micros;
         self.total_connections += 1;
+        let pool = self.backends[key].pool;
+        if let Some(timeout) = self.pools[pool].settings.timeout {
+            let deadline = self.micros.saturating_add(timeout.as_micros() as u64);
+            self.next_deadline = self.next_deadline.min(deadline);
+        }
         match sockets.open(key, &member) {
             Ok(()) => {
                 self.counters[self.backends[key].counters].server_connections += 1;

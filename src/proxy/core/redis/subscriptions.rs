@@ -403,7 +403,6 @@ impl Core {
                 self.confirm(key, unknown, kind, true, Some(&name));
             }
         }
-        self.wake(key);
         Ok(())
     }
 
@@ -447,11 +446,6 @@ impl Core {
                 }
                 _ => self.plainly(sockets, key, command),
             };
-        }
-        let waits = |own: &Subscriptions| own.topics.values().any(|topic| topic.left > 0);
-        if matches!(self.sessions[key].mode.as_deref(), Some(Mode::Subscribed(own)) if waits(own)) {
-            // Confirmations come first; they wake it.
-            return Step::Stalled;
         }
         match (fan_out, command.args) {
             (FanOut::Special(Special::Local(LocalReply::Pong)), [_, rest @ ..])
