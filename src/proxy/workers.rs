@@ -69,7 +69,7 @@ impl Crew {
         let (mut handles, mut workers) = (Vec::new(), Vec::new());
         for number in 0..count {
             let (worker, handle) =
-                Worker::new(number as u32, Arc::clone(notes)).map_err(complain)?;
+                Worker::new(number as u32, count, Arc::clone(notes)).map_err(complain)?;
             workers.push(worker);
             handles.push(handle);
         }

@@ -61,6 +61,19 @@ impl Core {
         Some(self.sessions.insert(session))
     }
 
+    /// How many clients there are.
+    pub(crate) fn session_count(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// A client of the pool at `pool` was not taken in.
+    pub(crate) fn session_refused(&mut self, pool: usize) {
+        self.total_connections += 1;
+        if let Some(pool) = self.pools.get_mut(pool) {
+            pool.counters.clients_refused += 1;
+        }
+    }
+
     /// What a client is told that is one too many.
     pub(crate) fn refusal(&self, pool: usize) -> &'static [u8] {
         match self.pools.get(pool).map(|pool| pool.settings.protocol) {

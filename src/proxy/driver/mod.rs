@@ -76,6 +76,8 @@ const READ: usize = 256 << 10;
 /// blocks of 128 KiB and more begin at 16 bytes into a page).
 const ALIGNMENT: usize = 64;
 const EVENTS: usize = 1024;
+/// Descriptors that are left for what is neither a client nor a node.
+const RESERVED: usize = 32;
 /// How long to wait before accepting again when there are no descriptors left.
 const NO_DESCRIPTORS: Duration = Duration::from_millis(100);
 
@@ -97,6 +99,10 @@ pub(super) struct Worker {
     spare: Option<File>,
     accept_again: Option<Instant>,
     is_draining: bool,
+    /// How many workers share the descriptors of the process.
+    workers: usize,
+    /// So many clients leave enough descriptors for the nodes.
+    room: usize,
 }
 
 /// How to reach a worker.
@@ -119,7 +125,7 @@ impl Worker {
     /// # Errors
     ///
     /// If the system has no poll.
-    pub(super) fn new(number: u32, notes: Notes) -> io::Result<(Self, Handle)> {
+    pub(super) fn new(number: u32, workers: usize, notes: Notes) -> io::Result<(Self, Handle)> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), Source::Waker.token())?);
         let (sender, orders) = std::sync::mpsc::channel();
@@ -142,6 +148,8 @@ impl Worker {
             spare: spare_descriptor(),
             accept_again: None,
             is_draining: false,
+            workers,
+            room: usize::MAX,
         };
         Ok((worker, Handle { orders: sender, waker }))
     }
@@ -234,6 +242,7 @@ impl Worker {
 
     fn take_pools(&mut self, pools: &[Arc<PoolSettings>], listeners: Vec<Option<ListenerOrder>>) {
         let places = self.core.set_pools(&mut self.sockets, pools);
+        self.room = self.room_for_clients(pools);
         // Listeners of pools that are gone.
         for listener in &mut self.listeners {
             if listener.as_ref().is_some_and(|listener| !places.contains(&listener.pool)) {
@@ -323,6 +332,20 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// How many clients this worker may have so that descriptors are left for connections to all nodes, for those who
+    /// look at the proxy, and for files (as in nutcracker 0.5.0 `nc_core.c` `core_calc_connections`).
+    pub(super) fn room_for_clients(&self, pools: &[Arc<PoolSettings>]) -> usize {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let Some(limit) = limit.and_then(|limit| usize::try_from(limit).ok()) else {
+            return usize::MAX;
+        };
+        let of_pool = |pool: &Arc<PoolSettings>| {
+            1 + pool.topology.current().members().len() * pool.server_connections
+        };
+        let nodes: usize = pools.iter().map(of_pool).sum();
+        (limit.saturating_sub(RESERVED) / self.workers.max(1)).saturating_sub(nodes)
     }
 
     fn take_client(&mut self, listener: usize, mut socket: Socket) {
