@@ -352,7 +352,13 @@ impl Worker {
         let Some(Some(listener)) = self.listeners.get(listener) else {
             return;
         };
-        let Some(key) = self.core.session_opened(listener.pool) else {
+        let opened = if self.core.session_count() < self.room {
+            self.core.session_opened(listener.pool)
+        } else {
+            self.core.session_refused(listener.pool);
+            None
+        };
+        let Some(key) = opened else {
             // It is told once; a new socket takes that little. Who waits for a handshake would not understand it.
             if listener.tls.is_none() {
                 let _ = socket.write(self.core.refusal(listener.pool));
