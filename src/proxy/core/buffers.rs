@@ -4,6 +4,8 @@
 #[derive(Debug, Default)]
 pub(super) struct Buffers {
     free: Vec<Vec<u8>>,
+    /// Room for the parts of a request's keys.
+    pub(super) owners: Vec<u16>,
     /// For large replies.
     large: Vec<Vec<u8>>,
     /// For large requests: all of their bytes were written before.

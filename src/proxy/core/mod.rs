@@ -108,6 +108,8 @@ pub(super) struct Core {
     next_serial: u32,
     /// Room for the arguments of a request.
     args: Vec<&'static [u8]>,
+    /// Room for the backends of a request that goes to several nodes.
+    split_backends: Vec<usize>,
     /// When the next deadline may pass, in microseconds.
     next_deadline: u64,
     /// When to look next for what is done now and then, in microseconds.
@@ -152,6 +154,7 @@ impl Core {
             woken: Vec::new(),
             next_serial: 0,
             args: Vec::new(),
+            split_backends: Vec::new(),
             next_deadline: u64::MAX,
             next_chores: 0,
             next_release: 0,

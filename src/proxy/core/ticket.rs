@@ -69,7 +69,15 @@ pub(super) enum How {
 
 impl Gathering {
     pub(super) fn new(how: How, nodes: impl Iterator<Item = NodeId>) -> Self {
-        let parts: Vec<_> = nodes.map(|node| Fragment { node, reply: None }).collect();
+        Self::of(how, Self::parts_of(nodes))
+    }
+
+    /// Parts that have not been answered.
+    pub(super) fn parts_of(nodes: impl Iterator<Item = NodeId>) -> Vec<Fragment> {
+        nodes.map(|node| Fragment { node, reply: None }).collect()
+    }
+
+    pub(super) fn of(how: How, parts: Vec<Fragment>) -> Self {
         Self { how, left: parts.len(), parts }
     }
 

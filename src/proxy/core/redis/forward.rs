@@ -161,23 +161,23 @@ impl Core {
     ) -> Step {
         let session = &self.sessions[key];
         let (pool, serial, is_resp3) = (session.pool, session.serial, session.is_resp3);
-        let nodes: Vec<NodeId> = split.nodes().collect();
-        if let Some(node) =
-            nodes.iter().find(|&&node| self.pools[pool].snapshot.router().is_refused(node))
-        {
-            let text =
-                super::refusal(&crate::plan::ejected(*node, self.pools[pool].snapshot.router()));
+        let router = self.pools[pool].snapshot.router();
+        if let Some(node) = split.nodes().find(|&node| router.is_refused(node)) {
+            let text = super::refusal(&crate::plan::ejected(node, router));
             return self.say(key, command, &text);
         }
-        let mut backends = Vec::with_capacity(nodes.len());
-        for &node in &nodes {
+        // Room that is used again: there are many such requests.
+        let mut backends = std::mem::take(&mut self.split_backends);
+        backends.clear();
+        for node in split.nodes() {
             let backend = self.shared_backend(pool, node, serial, is_resp3);
             if self.is_full(backend, key) {
+                self.split_backends = backends;
                 return Step::Stalled;
             }
             backends.push(backend);
         }
-        self.pools[pool].counters.fragments += nodes.len() as u64;
+        self.pools[pool].counters.fragments += backends.len() as u64;
         let pending = self.issue(key, command.index, Purpose::Nothing, 0);
         // What it writes is on its way before the ticket has it, and no reply comes before we return.
         let mut failed = Vec::new();
@@ -195,7 +195,9 @@ impl Core {
                 Err(text) => failed.push((part, text)),
             }
         }
-        self.gather_for(key, &pending, Gathering::new(How::Split(split), nodes.into_iter()));
+        self.split_backends = backends;
+        let parts = Gathering::parts_of(split.nodes());
+        self.gather_for(key, &pending, Gathering::of(How::Split(split), parts));
         self.fail_parts(sockets, &pending, failed);
         Step::Done
     }

@@ -40,7 +40,7 @@ pub(in crate::proxy::core) fn gather(
     }
     match &gathering.how {
         How::Split(split) if how == Gather::InKeyOrder => {
-            if let Err(node) = in_key_order(gathering, split, &mut out) {
+            if let Err(node) = in_key_order(gathering, split, &mut buffers.owners, &mut out) {
                 out.clear();
                 out.extend_from_slice(b"-ERR Invalid argument\r\n");
                 return (out, Some(node));
@@ -79,21 +79,36 @@ fn reply_of(part: &Fragment) -> Option<&[u8]> {
 /// # Errors
 ///
 /// The node that has sent something else than values.
-fn in_key_order(gathering: &Gathering, split: &Split, out: &mut Vec<u8>) -> Result<(), NodeId> {
-    let mut owners = vec![0u16; split.key_count()];
+fn in_key_order(
+    gathering: &Gathering,
+    split: &Split,
+    owners: &mut Vec<u16>,
+    out: &mut Vec<u8>,
+) -> Result<(), NodeId> {
+    owners.clear();
+    owners.resize(split.key_count(), 0);
     let mut bytes = 16;
-    let mut cursors = Vec::with_capacity(gathering.parts.len());
-    for (part, fragment) in gathering.parts.iter().enumerate() {
+    // Few nodes are the rule, and then nothing is allocated.
+    let mut few = [const { None }; 16];
+    let mut many = Vec::new();
+    let cursors = match few.get_mut(..gathering.parts.len()) {
+        Some(few) => few,
+        None => {
+            many.resize_with(gathering.parts.len(), || None);
+            &mut many[..]
+        }
+    };
+    for (part, (fragment, cursor)) in gathering.parts.iter().zip(cursors.iter_mut()).enumerate() {
         for &place in split.places(part) {
             owners[place as usize] = part as u16;
         }
         let reply = reply_of(fragment).unwrap_or_default();
         bytes += reply.len();
-        cursors.push(elements(reply));
+        *cursor = elements(reply);
     }
     out.reserve(bytes);
     write_array_header(out, owners.len());
-    for owner in owners {
+    for &owner in owners.iter() {
         // The replies were counted when they came: there are as many elements as keys.
         match cursors[usize::from(owner)].as_mut().and_then(Iterator::next) {
             Some(element @ [b'$' | b'_', ..]) => out.extend_from_slice(element),
