@@ -31,6 +31,7 @@ mod local;
 mod mode;
 mod scan;
 mod subscriptions;
+mod topics;
 mod transaction;
 
 pub(super) use gather::broken_fragment;

@@ -11,6 +11,8 @@ use super::Step;
 use super::frames::elements;
 use super::frames::string;
 use super::local::bulk;
+use super::topics::Kind;
+use super::topics::Topic;
 use crate::command::FanOut;
 use crate::command::LocalReply;
 use crate::command::SessionCommand;
@@ -37,65 +39,6 @@ pub(in crate::proxy::core) struct Subscriptions {
     confirmed: [usize; 2],
     /// Messages that wait for the end of a large reply.
     held: Vec<u8>,
-}
-
-/// A channel or a pattern.
-#[derive(Clone, Copy, Debug)]
-struct Topic {
-    /// Confirmations of nodes that have not come.
-    left: usize,
-    /// Whether the client was told once that it has it.
-    is_confirmed: bool,
-    /// How many of them are one for the client.
-    nodes: usize,
-    /// The member of the only node, if it is a channel.
-    member: Option<u64>,
-}
-
-/// What a name stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    Channel,
-    Pattern,
-    Shard,
-}
-
-impl Kind {
-    /// The kind of a command, and whether it begins subscriptions.
-    fn of(command: SubscriptionCommand) -> (Self, bool) {
-        match command {
-            SubscriptionCommand::Subscribe => (Self::Channel, true),
-            SubscriptionCommand::SubscribePattern => (Self::Pattern, true),
-            SubscriptionCommand::SubscribeShard => (Self::Shard, true),
-            SubscriptionCommand::Unsubscribe => (Self::Channel, false),
-            SubscriptionCommand::UnsubscribePattern => (Self::Pattern, false),
-            SubscriptionCommand::UnsubscribeShard => (Self::Shard, false),
-        }
-    }
-
-    /// Where it is counted.
-    fn place(self) -> usize {
-        usize::from(self == Self::Shard)
-    }
-
-    /// How confirmations begin.
-    fn word(self, begins: bool) -> &'static str {
-        match (self, begins) {
-            (Self::Channel, true) => "subscribe",
-            (Self::Pattern, true) => "psubscribe",
-            (Self::Shard, true) => "ssubscribe",
-            (Self::Channel, false) => "unsubscribe",
-            (Self::Pattern, false) => "punsubscribe",
-            (Self::Shard, false) => "sunsubscribe",
-        }
-    }
-
-    /// What a confirmation of a node says it confirms.
-    fn of_word(word: &[u8]) -> Option<(Self, bool)> {
-        let all = [Self::Channel, Self::Pattern, Self::Shard];
-        let pairs = all.into_iter().flat_map(|kind| [(kind, true), (kind, false)]);
-        pairs.into_iter().find(|(kind, begins)| kind.word(*begins).as_bytes() == word)
-    }
 }
 
 impl Subscriptions {
