@@ -1,10 +1,12 @@
 //! The workers of the process: started, asked, told, and waited for.
 
 use std::collections::hash_map::RandomState;
+use std::convert::Infallible;
 use std::hash::BuildHasher;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc;
+use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use std::time::Instant;
@@ -28,7 +30,7 @@ use super::stats::Stats;
 use crate::config::NutcrackerConfig;
 use crate::config::PoolConfig;
 
-/// How long workers have to say what they have counted.
+/// How long workers have to say what they have counted, or that a configuration is in force.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// All workers.
@@ -83,8 +85,12 @@ impl Crew {
         Ok(crew)
     }
 
-    /// Puts a configuration in force, whole or not at all; answers what has changed.
-    fn put_in_force(&self, config: &NutcrackerConfig) -> Result<Vec<String>, String> {
+    /// Puts a configuration in force, whole or not at all; answers what has changed, and what comes to its end when
+    /// the workers that run have it.
+    fn put_in_force(
+        &self,
+        config: &NutcrackerConfig,
+    ) -> Result<(Vec<String>, Receiver<Infallible>), String> {
         let mut pools = self.pools.lock();
         // All that can fail comes first.
         let drafts =
@@ -131,12 +137,17 @@ impl Crew {
                 changes.push(format!("pool '{name}' is gone"));
             }
         }
-        self.tell_pools(&next, sockets);
+        let done = self.tell_pools(&next, sockets);
         *pools = next;
-        Ok(changes)
+        Ok((changes, done))
     }
 
-    fn tell_pools(&self, pools: &[Pool], sockets: Vec<Option<Vec<Listening>>>) {
+    fn tell_pools(
+        &self,
+        pools: &[Pool],
+        sockets: Vec<Option<Vec<Listening>>>,
+    ) -> Receiver<Infallible> {
+        let (sender, done) = mpsc::channel();
         let mut sockets: Vec<_> =
             sockets.into_iter().map(|sockets| sockets.map(Vec::into_iter)).collect();
         for handle in &self.handles {
@@ -146,8 +157,9 @@ impl Crew {
             });
             let listeners = listeners.collect();
             let pools = pools.iter().map(|pool| Arc::clone(&pool.settings)).collect();
-            handle.tell(Order::Pools { pools, listeners });
+            handle.tell(Order::Pools { pools, listeners, done: sender.clone() });
         }
+        done
     }
 
     /// Waits until all workers have ended and takes away the files of the sockets that they listened on. Answers
@@ -190,7 +202,10 @@ impl Workers for Crew {
     }
 
     fn reload(&self, config: NutcrackerConfig) -> Result<Vec<String>, String> {
-        self.put_in_force(&config)
+        let (changes, done) = self.put_in_force(&config)?;
+        // Who reads in the log that it is in force finds it so. A worker that has not come to it will.
+        let Err(_) = done.recv_timeout(PATIENCE);
+        Ok(changes)
     }
 
     fn drain(&self) {

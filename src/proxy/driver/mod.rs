@@ -3,6 +3,7 @@
 //! Nothing is shared with other workers but the health of the nodes. Orders come over a channel, and a waker tells of
 //! them.
 
+use std::convert::Infallible;
 use std::fs::File;
 use std::io;
 use std::io::Write;
@@ -46,8 +47,12 @@ use stream::Stream;
 /// What a worker is told.
 pub(super) enum Order {
     /// These pools instead of those there are, and where their clients come in. Listeners of pools that have none
-    /// here stay as they are.
-    Pools { pools: Vec<Arc<PoolSettings>>, listeners: Vec<Option<ListenerOrder>> },
+    /// here stay as they are. `done` is dropped when they are in force.
+    Pools {
+        pools: Vec<Arc<PoolSettings>>,
+        listeners: Vec<Option<ListenerOrder>>,
+        done: Sender<Infallible>,
+    },
     /// What has been counted?
     Stats(Sender<Stats>),
     /// Take no more clients, answer what is owed, and end.
@@ -227,7 +232,10 @@ impl Worker {
     fn take_orders(&mut self) {
         while let Ok(order) = self.orders.try_recv() {
             match order {
-                Order::Pools { pools, listeners } => self.take_pools(&pools, listeners),
+                Order::Pools { pools, listeners, done } => {
+                    self.take_pools(&pools, listeners);
+                    drop(done);
+                }
                 Order::Stats(asker) => {
                     // Whoever asked may have lost patience.
                     let _ = asker.send(self.core.stats());
@@ -253,7 +261,6 @@ impl Worker {
             let Some(ListenerOrder { listening, keepalive }) = listener else {
                 continue;
             };
-            self.listeners.retain_mut(|_| true);
             for old in &mut self.listeners {
                 if old.as_ref().is_some_and(|old| old.pool == place) {
                     *old = None;

@@ -3,15 +3,22 @@
 //! A test whose server is not installed is skipped, saying so; under `CI=true` it fails.
 
 use std::fs;
+use std::hash::BuildHasher;
+use std::hash::RandomState;
 use std::io;
 use std::net::TcpListener;
 use std::net::TcpStream;
+use std::ops::Range;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::SocketAddr;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
 use std::process::Command;
 use std::process::ExitStatus;
 use std::process::Stdio;
+use std::sync::Mutex;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -34,6 +41,9 @@ pub mod proxy;
 pub mod proxy_client;
 pub mod redis_server;
 pub mod stopwatch;
+
+/// Ports for servers.
+const PORTS: Range<u16> = 12_000..32_000;
 
 /// A server process that is ended when dropped.
 pub struct Process {
@@ -144,13 +154,26 @@ pub fn is_installed(program: &str) -> bool {
     found
 }
 
-/// A port that is free now.
+/// A port that is free, and no other test of this machine gets while this one runs: not even when a server ends and
+/// starts again.
 ///
-/// Another process may take it before the server does, so whoever starts one looks whether it lives
-/// and tries again.
+/// It lies below the ports that the system gives to clients. Another program may take it all the same before the
+/// server does, so whoever starts one looks whether it lives and tries again.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    listener.local_addr().expect("a listener has an address").port()
+    /// What tells the other tests, as long as this process lives.
+    static RESERVED: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
+    loop {
+        let random = RandomState::new().hash_one(std::process::id());
+        let port = PORTS.start + (random % PORTS.len() as u64) as u16;
+        let name = SocketAddr::from_abstract_name(format!("shardwright-test-{port}"));
+        let reserved = UnixListener::bind_addr(&name.expect("the name is short"));
+        if let Ok(reserved) = reserved
+            && TcpListener::bind(("127.0.0.1", port)).is_ok()
+        {
+            RESERVED.lock().expect("nobody panics with it").push(reserved);
+            return port;
+        }
+    }
 }
 
 /// Waits until `check` is true.
