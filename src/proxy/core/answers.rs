@@ -214,7 +214,7 @@ impl Core {
             How::Split(_) | How::All(_) | How::Found => {
                 super::redis::gather(&gathering, pool, is_resp3, &mut out)
             }
-            How::Values { .. } | How::Lines | How::Stats => {
+            How::Values(_) | How::Lines | How::Stats => {
                 memcache::gather(&gathering, pool, &mut out);
                 None
             }
@@ -237,8 +237,14 @@ impl Core {
                 self.buffers.give(bytes);
             }
         }
-        if let How::Split(split) = gathering.how {
-            self.room.give(split);
+        match gathering.how {
+            How::Split(split) => self.room.give(split),
+            How::Values(mut retrieval) => {
+                if retrieval.clear() {
+                    self.retrievals.push(retrieval);
+                }
+            }
+            _ => {}
         }
         self.answered(key, place);
     }
@@ -366,7 +372,9 @@ fn broken_part(gathering: &Gathering, part: u16, reply: &[u8]) -> Option<&'stati
     match &gathering.how {
         How::Split(split) => super::redis::broken_fragment(split, usize::from(part), reply),
         How::All(how) => super::redis::broken_reply(*how, reply),
-        How::Values { keys, .. } => memcache::broken_values(keys.get(usize::from(part))?, reply),
+        How::Values(retrieval) => {
+            memcache::broken_values(retrieval.keys().get(usize::from(part))?, reply)
+        }
         How::Found | How::Lines | How::Stats => None,
     }
 }

@@ -50,6 +50,7 @@ mod topology;
 use backend::Backend;
 use buffers::Buffers;
 pub(super) use closing::Closed;
+use memcache::Retrieval;
 use pool::NodeCounters;
 use pool::Pool;
 use session::Session;
@@ -112,6 +113,7 @@ pub(super) struct Core {
     /// Room for requests that go to several nodes, and for their backends.
     room: Room,
     split_backends: Vec<usize>,
+    retrievals: Vec<Box<Retrieval>>,
     /// When the next deadline may pass, in microseconds.
     next_deadline: u64,
     /// When to look next for what is done now and then, in microseconds.
@@ -158,6 +160,7 @@ impl Core {
             args: Vec::new(),
             room: Room::default(),
             split_backends: Vec::new(),
+            retrievals: Vec::new(),
             next_deadline: u64::MAX,
             next_chores: 0,
             next_release: 0,
@@ -188,6 +191,7 @@ impl Core {
             if self.micros >= self.next_release {
                 self.buffers.release_blocks();
                 self.room = Room::default();
+                self.retrievals = Vec::new();
                 self.next_release = self.micros + RELEASE.as_micros() as u64;
             }
             self.next_chores = self.micros + CHORES.as_micros() as u64;

@@ -232,7 +232,7 @@ impl Core {
                 let rest = &bytes[used..];
                 match protocol {
                     Protocol::Redis => self.take_redis_request(sockets, key, rest, &mut args),
-                    Protocol::Memcache => self.take_memcache_request(sockets, key, rest),
+                    Protocol::Memcache => self.take_memcache_request(sockets, key, rest, &mut args),
                 }
             };
             match taken {
