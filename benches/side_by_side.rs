@@ -19,7 +19,7 @@ use rustix::time::clock_gettime;
 mod benchmarks;
 
 /// What is compared: ours, and what it is measured against.
-const PAIRS: [(&str, &str); 26] = [
+const PAIRS: [(&str, &str); 31] = [
     ("client/get/shardwright/1", "client/get/redis-rs/1"),
     ("client/get/shardwright/4", "client/get/redis-rs/1"),
     ("client/set/shardwright/1", "client/set/redis-rs/1"),
@@ -46,6 +46,11 @@ const PAIRS: [(&str, &str); 26] = [
     ("memcached/gets_100/shardwright/4", "memcached/gets_100/shardwright/1"),
     ("memcached/gets_100x1k/shardwright/1", "memcached/gets_100x1k/memcache/1"),
     ("memcached/gets_100x1k/shardwright/4", "memcached/gets_100x1k/shardwright/1"),
+    ("memcached/gets_100x16k/shardwright/1", "memcached/gets_100x16k/memcache/1"),
+    ("memcached/gets_100x16k/shardwright/4", "memcached/gets_100x16k/shardwright/1"),
+    ("memcached/gets_100/shardwright/4", "memcached/gets_100/memcache/1"),
+    ("memcached/gets_100x1k/shardwright/4", "memcached/gets_100x1k/memcache/1"),
+    ("memcached/gets_100x16k/shardwright/4", "memcached/gets_100x16k/memcache/1"),
 ];
 
 /// How long one side is measured in a round.

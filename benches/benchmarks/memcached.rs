@@ -21,6 +21,7 @@ const MANY: usize = 100;
 /// Bytes of a value.
 const SMALL: usize = 100;
 const LARGE: usize = 1024;
+const HUGE: usize = 16 << 10;
 
 /// memcache's default, its other protocol, ours over one server and over four.
 const WAYS: [&str; 4] = ["memcache/1", "memcache-ascii/1", "shardwright/1", "shardwright/4"];
@@ -28,7 +29,7 @@ const WAYS: [&str; 4] = ["memcache/1", "memcache-ascii/1", "shardwright/1", "sha
 pub(super) fn add_to(list: &mut List<'_>) {
     let servers: Rc<OnceCell<Servers>> = Rc::default();
     for way in WAYS {
-        for what in ["get", "set", "gets_100", "gets_100x1k"] {
+        for what in ["get", "set", "gets_100", "gets_100x1k", "gets_100x16k"] {
             let name = format!("memcached/{what}/{way}");
             if !(list.is_wanted)(&name) {
                 continue;
@@ -111,9 +112,13 @@ caching!(ShardedMemcache);
 
 /// How often a pass does it, what it makes of it, and the pass. All keys are stored before.
 fn passes(what: &str, cache: impl Caching) -> (usize, u64, Pass) {
-    let size = if what.ends_with("1k") { LARGE } else { SMALL };
+    let size = match what.rsplit_once('x') {
+        Some((_, "1k")) => LARGE,
+        Some((_, "16k")) => HUGE,
+        _ => SMALL,
+    };
     // Other benchmarks have values of other sizes on the same servers.
-    let keys: Vec<_> = (0..KEYS).map(|index| format!("{index:04}:bench:{size:04}:key")).collect();
+    let keys: Vec<_> = (0..KEYS).map(|index| format!("{index:04}:bench:{size:05}:key")).collect();
     let value = vec![b'v'; size];
     keys.iter().for_each(|key| cache.store(key, &value));
     match what {
