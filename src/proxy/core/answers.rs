@@ -50,6 +50,11 @@ impl Core {
                     Err(closed)
                 }
             },
+            Purpose::Multi => {
+                self.take_multi(&pending, reply);
+                self.deliver(&pending, reply);
+                Ok(())
+            }
             Purpose::Release => {
                 self.deliver(&pending, reply);
                 // After an error nobody knows what the connection is in the middle of.
@@ -121,6 +126,11 @@ impl Core {
         let Some(session) = self.session_of(key, pending.serial) else {
             return;
         };
+        if pending.purpose == Purpose::Begin {
+            let pool = session.pool;
+            self.pools[pool].counters.forward_error += 1;
+            return self.refuse_to_begin(key, reply::error(Protocol::Redis, text));
+        }
         if session.is_streamed && session.place_of(pending.ticket) == 0 {
             // Half of a reply was sent, and nothing can follow it.
             return self.end_session(sockets, key, Ending::Error);

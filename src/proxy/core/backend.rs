@@ -101,6 +101,8 @@ pub(super) enum Purpose {
     Greeting,
     /// Of a `MULTI` that the client was told is carried out.
     Begin,
+    /// It is the reply to the ticket, a `MULTI`: what the client sent behind it waits for it.
+    Multi,
     /// Of a probe.
     Probe,
     /// Of a `SCAN`, whose cursor is the node's.
@@ -261,6 +263,6 @@ impl Backend {
 impl Pending {
     /// Whether somebody waits for the reply.
     pub(super) fn is_awaited(&self) -> bool {
-        !matches!(self.purpose, Purpose::Nothing | Purpose::Begin | Purpose::Subscription)
+        !matches!(self.purpose, Purpose::Nothing | Purpose::Subscription)
     }
 }

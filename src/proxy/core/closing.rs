@@ -65,7 +65,7 @@ impl Core {
         let text = reply::of_closed(&closed);
         for pending in queue {
             match pending.purpose {
-                Purpose::Nothing | Purpose::Begin | Purpose::Greeting | Purpose::Subscription => {}
+                Purpose::Nothing | Purpose::Greeting | Purpose::Subscription => {}
                 Purpose::Probe => self.end_probe(sockets, key, false),
                 _ => self.fail(sockets, pending, text.as_bytes()),
             }

@@ -160,11 +160,7 @@ impl Core {
                 Ok(())
             }
             Purpose::Nothing => Ok(()),
-            // Whatever follows would be carried out by itself.
-            Purpose::Begin if super::sessions::is_error(reply) => {
-                Err(Closed::Broken("it refused to begin a transaction".into()))
-            }
-            Purpose::Begin => Ok(()),
+            Purpose::Begin => self.take_beginning(sockets, key, &pending, reply),
             _ => {
                 let time = self.micros.saturating_sub(pending.at);
                 counters.latency.record(std::time::Duration::from_micros(time));

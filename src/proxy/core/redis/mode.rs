@@ -38,6 +38,15 @@ impl Mode {
         }
     }
 
+    /// Whether the client's next command waits for a node though no reply is owed.
+    #[cfg(any(test, feature = "_fuzz"))]
+    pub(in crate::proxy::core) fn holds_back(&self) -> bool {
+        match self {
+            Self::Transaction(transaction) => transaction.is_beginning(),
+            Self::Waiting { .. } | Self::Subscribed(_) => false,
+        }
+    }
+
     /// Whether the client waits for what may never come.
     pub(in crate::proxy::core) fn waits(&self) -> bool {
         match self {
@@ -82,7 +91,10 @@ impl Core {
                 session.mode = None;
                 self.wake(key);
             }
-            Some(Mode::Transaction(transaction)) => transaction.lose(backend),
+            Some(Mode::Transaction(transaction)) => {
+                transaction.lose(backend);
+                self.wake(key);
+            }
             Some(Mode::Subscribed(subscriptions)) if subscriptions.has(backend) => {
                 // It may have missed messages. Who subscribes again knows.
                 self.end_session(sockets, key, Ending::Settled);
