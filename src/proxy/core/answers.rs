@@ -20,6 +20,8 @@ use crate::proxy::settings::Protocol;
 
 /// Of a reply that is not complete so much goes to the client at once.
 const STREAMED: usize = 16 << 10;
+/// What is said of a value that was not asked for.
+pub(super) const OTHER_KEY: &str = "it sent the value of a key that it was not asked for";
 /// A reply may be so large: as much as Redis's largest string, and what is around it.
 const HELD: usize = 513 << 20;
 
@@ -259,6 +261,9 @@ impl Core {
             (Purpose::Whole, Some(session)) => {
                 let is_next = session.place_of(pending.ticket) == 0 && !session.queue.is_empty();
                 let goes_on = is_next && known >= STREAMED && !pending.asked.may_be_hidden();
+                if goes_on && !self.backends[key].may_be_answered_with(pending.asked, rest) {
+                    return Err(Closed::Broken(OTHER_KEY.into()));
+                }
                 session.is_streamed |= goes_on;
                 goes_on
             }
@@ -318,7 +323,7 @@ impl Core {
             return Ok(());
         };
         let length = backend.stream.take().map_or(0, |stream| stream.length);
-        backend.queue.pop_front();
+        backend.pop();
         let counters = &mut self.counters[backend.counters];
         counters.responses += 1;
         let time = self.micros.saturating_sub(pending.at);

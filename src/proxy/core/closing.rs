@@ -52,6 +52,7 @@ impl Core {
             counters.server_connections = counters.server_connections.saturating_sub(1);
         }
         let queue = std::mem::take(&mut backend.queue);
+        backend.asked_keys.clear();
         let owner = backend.owner.take();
         let is_probe = queue.iter().any(|pending| pending.purpose == Purpose::Probe);
         if !matches!(closed, Closed::Unneeded)

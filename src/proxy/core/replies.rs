@@ -150,7 +150,10 @@ impl Core {
             return self.take_message(key, reply);
         }
         let backend = &mut self.backends[key];
-        backend.queue.pop_front();
+        if !backend.may_be_answered_with(pending.asked, reply) {
+            return Err(Closed::Broken(super::answers::OTHER_KEY.into()));
+        }
+        backend.pop();
         let counters = &mut self.counters[backend.counters];
         counters.responses += 1;
         match pending.purpose {

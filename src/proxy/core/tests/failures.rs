@@ -245,3 +245,32 @@ fn an_ejected_node_is_probed_and_put_back() {
         assert!(stage.core.pools[stage.pools[0]].nodes.iter().all(|node| node.probe.is_none()));
     }
 }
+
+#[test]
+fn the_value_of_another_key_is_not_passed_on() {
+    // One that is whole, one that would be passed on as it comes, and one to a request that was given up.
+    for (size, is_late) in [(1, false), (100_000, false), (1, true)] {
+        let mut stage = Stage::new(&[PoolPlan::new(Protocol::Memcache, &["a"])]);
+        let client = stage.connect(0).expect("there is room");
+        stage.send(client, b"get e1\r\nget e2\r\n");
+        let backend = stage.connections_to("a")[0];
+        stage.finish_connecting(backend, true);
+        if is_late {
+            stage.wait(TIMEOUT);
+            let answer = b"SERVER_ERROR Connection timed out\r\n".repeat(2);
+            assert_eq!(stage.received(client), answer);
+        }
+        let value = format!("VALUE e2 0 {size}\r\n{}\r\nEND\r\n", "x".repeat(size));
+        // The replies are one too early.
+        stage.arrive(Link::Backend(backend), value.as_bytes());
+        stage.turn();
+        if !is_late {
+            let answer = b"SERVER_ERROR Invalid argument\r\n".repeat(2);
+            assert_eq!(stage.received(client), answer);
+        }
+        assert!(stage.connections_to("a").is_empty());
+        stage.send(client, b"get e1\r\n");
+        stage.settle();
+        assert_eq!(stage.received(client), b"VALUE e1 0 4\r\n<e1>\r\nEND\r\n");
+    }
+}
