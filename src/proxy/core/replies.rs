@@ -147,7 +147,7 @@ impl Core {
     ) -> Result<(), Closed> {
         let is_push = reply.first() == Some(&b'>');
         if pending.purpose == Purpose::Subscription || is_push {
-            return self.take_message(key, reply);
+            return self.take_message(sockets, key, reply);
         }
         let backend = &mut self.backends[key];
         if !backend.may_be_answered_with(pending.asked, reply) {

@@ -1,6 +1,6 @@
 //! What a client is in the middle of.
 
-use super::subscriptions::Subscriptions;
+use super::subscribed::Subscriptions;
 use super::transaction::Transaction;
 use crate::proxy::core::Core;
 use crate::proxy::core::Sockets;
@@ -43,7 +43,8 @@ impl Mode {
     pub(in crate::proxy::core) fn holds_back(&self) -> bool {
         match self {
             Self::Transaction(transaction) => transaction.is_beginning(),
-            Self::Waiting { .. } | Self::Subscribed(_) => false,
+            Self::Subscribed(subscriptions) => subscriptions.is_awaiting(),
+            Self::Waiting { .. } => false,
         }
     }
 
