@@ -52,6 +52,10 @@ impl Core {
                     Err(closed)
                 }
             },
+            Purpose::Outdated => {
+                self.deliver(&pending, &super::redis::outdated_cursor());
+                Ok(())
+            }
             Purpose::Multi => {
                 self.take_multi(&pending, reply);
                 self.deliver(&pending, reply);
@@ -225,7 +229,10 @@ impl Core {
         };
         let (gathered, broken) = gathered;
         if let Some(node) = broken {
-            self.distrusted.push((session.pool, node, session.serial, is_resp3));
+            // It may have another number than when it was asked.
+            if let Some(node) = gathering.node_now(pool, node) {
+                self.distrusted.push((session.pool, node, session.serial, is_resp3));
+            }
         }
         session.put(place, &gathered, &mut self.buffers);
         self.count_answer(key, command, at, is_error(&gathered));
@@ -277,7 +284,7 @@ impl Core {
                 }
                 false
             }
-            (Purpose::Whole | Purpose::Part(_) | Purpose::Cursor, None) => true,
+            (Purpose::Whole | Purpose::Part(_) | Purpose::Cursor | Purpose::Outdated, None) => true,
             _ => false,
         };
         if goes_on {

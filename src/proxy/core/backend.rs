@@ -113,6 +113,8 @@ pub(super) enum Purpose {
     Probe,
     /// Of a `SCAN`, whose cursor is the node's.
     Cursor,
+    /// Of a `SCAN` whose next cursor would be one of other nodes.
+    Outdated,
     /// It ends what the session has the connection for.
     Release,
     /// A confirmation of a subscription, and whatever comes unasked.

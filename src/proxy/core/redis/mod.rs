@@ -328,6 +328,11 @@ fn may_come_first(rule: &CommandRule) -> bool {
     )
 }
 
+/// The reply to a `SCAN` that was under way when the nodes changed.
+pub(super) fn outdated_cursor() -> Vec<u8> {
+    error_line(scan::OUTDATED)
+}
+
 /// An error line; what would end it is taken out.
 fn error_line(text: &str) -> Vec<u8> {
     let clean = text.bytes().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte });

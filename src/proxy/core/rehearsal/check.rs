@@ -36,7 +36,11 @@ fn tickets(core: &Core) {
     for (at, backend) in &core.backends {
         for pending in &backend.queue {
             let part = match pending.purpose {
-                Purpose::Whole | Purpose::Cursor | Purpose::Multi | Purpose::Release => None,
+                Purpose::Whole
+                | Purpose::Cursor
+                | Purpose::Outdated
+                | Purpose::Multi
+                | Purpose::Release => None,
                 Purpose::Part(part) => Some(part),
                 _ => continue,
             };
