@@ -219,28 +219,45 @@ impl Core {
         };
         let (command, at) = (ticket.command, ticket.at);
         session.held -= gathering.bytes();
-        let gathered = match &gathering.how {
+        // What is next for the client is put together where it goes.
+        let is_next = place == 0;
+        let mut out = match is_next {
+            true => session.out.take(&mut self.buffers),
+            false => self.buffers.take(),
+        };
+        let start = out.len();
+        let broken = match &gathering.how {
             How::Split(_) | How::All(_) | How::Found => {
-                super::redis::gather(&gathering, pool, is_resp3, &mut self.buffers)
+                super::redis::gather(&gathering, pool, is_resp3, &mut out)
             }
             How::Values { .. } | How::Lines | How::Stats => {
-                (memcache::gather(&gathering, pool, &mut self.buffers), None)
+                memcache::gather(&gathering, pool, &mut out);
+                None
             }
         };
-        let (gathered, broken) = gathered;
         if let Some(node) = broken {
             // It may have another number than when it was asked.
             if let Some(node) = gathering.node_now(pool, node) {
                 self.distrusted.push((session.pool, node, session.serial, is_resp3));
             }
         }
-        session.put(place, &gathered, &mut self.buffers);
-        self.count_answer(key, command, at, is_error(&gathered));
-        self.buffers.give(gathered);
+        let is_error = is_error(&out[start..]);
+        if is_next {
+            session.learn(out.len() - start);
+            session.out.put_back(out);
+            session.pop(&mut self.buffers);
+        } else {
+            session.put(place, &out, &mut self.buffers);
+            self.buffers.give(out);
+        }
+        self.count_answer(key, command, at, is_error);
         for part in gathering.parts.drain(..) {
             if let Some(Ok(bytes) | Err(bytes)) = part.reply {
                 self.buffers.give(bytes);
             }
+        }
+        if let How::Split(split) = gathering.how {
+            self.room.give(split);
         }
         self.answered(key, place);
     }
@@ -345,7 +362,7 @@ impl Core {
         session.is_streamed = false;
         session.learn(length);
         let ticket = session.queue.front().map(|ticket| (ticket.command, ticket.at));
-        session.pop_answered(&mut self.buffers);
+        session.pop(&mut self.buffers);
         if let Some((command, at)) = ticket {
             self.count_answer(session_key, command, at, false);
         }

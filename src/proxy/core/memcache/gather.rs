@@ -1,7 +1,6 @@
 //! Replies of several memcacheds, put together.
 
 use crate::protocol::memcache::serving::Values;
-use crate::proxy::core::buffers::Buffers;
 use crate::proxy::core::pool::Pool;
 use crate::proxy::core::sessions::is_error;
 use crate::proxy::core::ticket::Fragment;
@@ -54,23 +53,17 @@ pub(in crate::proxy::core) fn broken_values(keys: &KeyList, reply: &[u8]) -> Opt
     (end != b"END\r\n" && !is_error(end)).then_some("its values do not end with END")
 }
 
-/// What the client is answered, now that all parts are there.
-pub(in crate::proxy::core) fn gather(
-    gathering: &Gathering,
-    pool: &Pool,
-    buffers: &mut Buffers,
-) -> Vec<u8> {
-    let mut out = buffers.take();
+/// Appends what the client is answered, now that all parts are there.
+pub(in crate::proxy::core) fn gather(gathering: &Gathering, pool: &Pool, out: &mut Vec<u8>) {
     match &gathering.how {
         How::Values { keys, owners } => {
             let may_miss = pool.settings.failed_reads_are_misses;
             if let Some(error) = gathering.parts.iter().find_map(|part| failure(part, may_miss)) {
-                out.extend_from_slice(error);
-                return out;
+                return out.extend_from_slice(error);
             }
-            values(gathering, keys, owners, &mut out);
+            values(gathering, keys, owners, out);
         }
-        How::Stats => stats(gathering, pool, &mut out),
+        How::Stats => stats(gathering, pool, out),
         _ => {
             // All say the same, or one says what is wrong.
             let replies = || gathering.parts.iter().map(reply_of);
@@ -78,7 +71,6 @@ pub(in crate::proxy::core) fn gather(
             out.extend_from_slice(wrong.or(replies().next()).unwrap_or(b"ERROR\r\n"));
         }
     }
-    out
 }
 
 fn reply_of(part: &Fragment) -> &[u8] {
