@@ -20,6 +20,8 @@ use crate::proxy::settings::Protocol;
 
 /// Of a reply that is not complete so much goes to the client at once.
 const STREAMED: usize = 16 << 10;
+/// What is said of a value that was not asked for.
+pub(super) const OTHER_KEY: &str = "it sent the value of a key that it was not asked for";
 /// A reply may be so large: as much as Redis's largest string, and what is around it.
 const HELD: usize = 513 << 20;
 
@@ -50,6 +52,15 @@ impl Core {
                     Err(closed)
                 }
             },
+            Purpose::Outdated => {
+                self.deliver(&pending, &super::redis::outdated_cursor());
+                Ok(())
+            }
+            Purpose::Multi => {
+                self.take_multi(&pending, reply);
+                self.deliver(&pending, reply);
+                Ok(())
+            }
             Purpose::Release => {
                 self.deliver(&pending, reply);
                 // After an error nobody knows what the connection is in the middle of.
@@ -121,6 +132,11 @@ impl Core {
         let Some(session) = self.session_of(key, pending.serial) else {
             return;
         };
+        if pending.purpose == Purpose::Begin {
+            let pool = session.pool;
+            self.pools[pool].counters.forward_error += 1;
+            return self.refuse_to_begin(key, reply::error(Protocol::Redis, text));
+        }
         if session.is_streamed && session.place_of(pending.ticket) == 0 {
             // Half of a reply was sent, and nothing can follow it.
             return self.end_session(sockets, key, Ending::Error);
@@ -220,7 +236,10 @@ impl Core {
             }
         };
         if let Some(node) = broken {
-            self.distrusted.push((session.pool, node, session.serial, is_resp3));
+            // It may have another number than when it was asked.
+            if let Some(node) = gathering.node_now(pool, node) {
+                self.distrusted.push((session.pool, node, session.serial, is_resp3));
+            }
         }
         let is_error = is_error(&out[start..]);
         if is_next {
@@ -272,6 +291,9 @@ impl Core {
             (Purpose::Whole, Some(session)) => {
                 let is_next = session.place_of(pending.ticket) == 0 && !session.queue.is_empty();
                 let goes_on = is_next && known >= STREAMED && !pending.asked.may_be_hidden();
+                if goes_on && !self.backends[key].may_be_answered_with(pending.asked, rest) {
+                    return Err(Closed::Broken(OTHER_KEY.into()));
+                }
                 session.is_streamed |= goes_on;
                 goes_on
             }
@@ -285,7 +307,7 @@ impl Core {
                 }
                 false
             }
-            (Purpose::Whole | Purpose::Part(_) | Purpose::Cursor, None) => true,
+            (Purpose::Whole | Purpose::Part(_) | Purpose::Cursor | Purpose::Outdated, None) => true,
             _ => false,
         };
         if goes_on {
@@ -331,7 +353,7 @@ impl Core {
             return Ok(());
         };
         let length = backend.stream.take().map_or(0, |stream| stream.length);
-        backend.queue.pop_front();
+        backend.pop();
         let counters = &mut self.counters[backend.counters];
         counters.responses += 1;
         let time = self.micros.saturating_sub(pending.at);

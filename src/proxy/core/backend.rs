@@ -6,12 +6,16 @@ use std::time::Duration;
 
 use super::buffers::Outgoing;
 use super::memcache::Asked;
+use super::memcache::AskedKeys;
 use crate::protocol::resp::Scanner;
 use crate::proxy::settings::Endpoint;
 use crate::topology::Member;
 
 /// A connection whose oldest request has waited for so many timeouts without a byte from the node is given up.
 const TIMEOUTS: u64 = 3;
+
+/// What is said of more values than were asked for.
+const TOO_MANY: &str = "it sent more values than it was asked for";
 
 /// A place for a connection to a node. It outlives the connections that are made in it.
 #[derive(Debug)]
@@ -35,6 +39,8 @@ pub(super) struct Backend {
     pub(super) out: Outgoing,
     /// Requests under way, in the order in which the node answers.
     pub(super) queue: VecDeque<Pending>,
+    /// The keys of those that ask for one value.
+    pub(super) asked_keys: AskedKeys,
     /// What has arrived of a reply that is not complete.
     pub(super) rest: Vec<u8>,
     pub(super) scanner: Scan,
@@ -101,10 +107,14 @@ pub(super) enum Purpose {
     Greeting,
     /// Of a `MULTI` that the client was told is carried out.
     Begin,
+    /// It is the reply to the ticket, a `MULTI`: what the client sent behind it waits for it.
+    Multi,
     /// Of a probe.
     Probe,
     /// Of a `SCAN`, whose cursor is the node's.
     Cursor,
+    /// Of a `SCAN` whose next cursor would be one of other nodes.
+    Outdated,
     /// It ends what the session has the connection for.
     Release,
     /// A confirmation of a subscription, and whatever comes unasked.
@@ -129,8 +139,11 @@ impl Scan {
                     scanner.scan(asked.expected(), bytes).map_err(|error| error.to_string())?;
                 // An endless reply never shows its end.
                 match asked {
+                    Asked::Value(_) if length.is_none() && scanner.values() > 1 => {
+                        Err(TOO_MANY.into())
+                    }
                     Asked::Values(most) if length.is_none() && scanner.values() > most => {
-                        Err("it sent more values than it was asked for".into())
+                        Err(TOO_MANY.into())
                     }
                     _ => Ok(length),
                 }
@@ -207,6 +220,7 @@ impl Backend {
             paused_at: 0,
             out: Outgoing::default(),
             queue: VecDeque::new(),
+            asked_keys: AskedKeys::default(),
             rest: Vec::new(),
             scanner,
             stream: None,
@@ -217,6 +231,23 @@ impl Backend {
             refused_until: 0,
             refusal: Vec::new(),
             waiting: Vec::new(),
+        }
+    }
+
+    /// The oldest request is answered.
+    #[inline]
+    pub(super) fn pop(&mut self) {
+        if let Some(Pending { asked: Asked::Value(length), .. }) = self.queue.pop_front() {
+            self.asked_keys.pop(length);
+        }
+    }
+
+    /// Whether what begins like this may be the reply to the oldest request.
+    #[inline]
+    pub(super) fn may_be_answered_with(&self, asked: Asked, reply: &[u8]) -> bool {
+        match asked {
+            Asked::Value(length) => self.asked_keys.may_be_answered_with(length, reply),
+            _ => true,
         }
     }
 
@@ -261,6 +292,6 @@ impl Backend {
 impl Pending {
     /// Whether somebody waits for the reply.
     pub(super) fn is_awaited(&self) -> bool {
-        !matches!(self.purpose, Purpose::Nothing | Purpose::Begin | Purpose::Subscription)
+        !matches!(self.purpose, Purpose::Nothing | Purpose::Subscription)
     }
 }

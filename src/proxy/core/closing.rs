@@ -52,6 +52,7 @@ impl Core {
             counters.server_connections = counters.server_connections.saturating_sub(1);
         }
         let queue = std::mem::take(&mut backend.queue);
+        backend.asked_keys.clear();
         let owner = backend.owner.take();
         let is_probe = queue.iter().any(|pending| pending.purpose == Purpose::Probe);
         if !matches!(closed, Closed::Unneeded)
@@ -65,7 +66,7 @@ impl Core {
         let text = reply::of_closed(&closed);
         for pending in queue {
             match pending.purpose {
-                Purpose::Nothing | Purpose::Begin | Purpose::Greeting | Purpose::Subscription => {}
+                Purpose::Nothing | Purpose::Greeting | Purpose::Subscription => {}
                 Purpose::Probe => self.end_probe(sockets, key, false),
                 _ => self.fail(sockets, pending, text.as_bytes()),
             }

@@ -18,17 +18,21 @@ use crate::protocol::memcache::serving::Retrieve;
 use crate::topology::Unroutable;
 
 mod gather;
+mod keys;
 
 pub(super) use crate::protocol::memcache::serving::ReplyScanner as ReplyEnd;
 pub(super) use gather::Retrieval;
 pub(super) use gather::broken_values;
 pub(super) use gather::gather;
+pub(super) use keys::AskedKeys;
 
 /// What a node was asked, as far as its reply depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
     /// One line; also all that Redis is asked.
     Line,
+    /// The value of one key, which is so long: it stands with the backend.
+    Value(u8),
     /// Values of so many keys.
     Values(u32),
     Meta(Option<Quiet>),
@@ -45,7 +49,7 @@ impl Asked {
     pub(super) fn expected(self) -> Expected {
         match self {
             Self::Line => Expected::Line,
-            Self::Values(_) => Expected::Values,
+            Self::Value(_) | Self::Values(_) => Expected::Values,
             Self::Meta(_) => Expected::Meta,
             Self::Stats => Expected::Stats,
         }
@@ -152,7 +156,9 @@ impl Core {
         match &request.command {
             Command::Retrieve(retrieve) if retrieve.key_count == 1 => {
                 let name = retrieve.keys().next().unwrap_or_default();
-                self.send_on(sockets, key, name, request, raw, Asked::Values(1))
+                // No key is longer than memcached allows.
+                let asked = u8::try_from(name.len()).map_or(Asked::Values(1), Asked::Value);
+                self.send_on(sockets, key, name, request, raw, asked)
             }
             Command::Retrieve(retrieve) => {
                 names.clear();
@@ -209,7 +215,7 @@ impl Core {
     ) -> bool {
         let router = self.pools[self.sessions[key].pool].snapshot.router();
         match router.route(name) {
-            Ok(node) => self.send_to(sockets, key, node, request, raw, asked),
+            Ok(node) => self.send_to_for(sockets, key, node, request, raw, asked, name),
             Err(_) if request.is_silent => true,
             Err(_) => self.refuse_unreachable(key, index_of(raw)),
         }
@@ -220,8 +226,7 @@ impl Core {
         true
     }
 
-    /// Sends a request to a node, in the form that has exactly one reply.
-    #[inline]
+    /// Sends a request without a key to a node.
     fn send_to(
         &mut self,
         sockets: &mut impl Sockets,
@@ -230,6 +235,22 @@ impl Core {
         request: &Request<'_>,
         raw: &[u8],
         asked: Asked,
+    ) -> bool {
+        self.send_to_for(sockets, key, node, request, raw, asked, b"")
+    }
+
+    /// Sends a request to a node, in the form that has exactly one reply.
+    #[inline]
+    #[expect(clippy::too_many_arguments, reason = "they are what is known of the request")]
+    fn send_to_for(
+        &mut self,
+        sockets: &mut impl Sockets,
+        key: usize,
+        node: NodeId,
+        request: &Request<'_>,
+        raw: &[u8],
+        asked: Asked,
+        name: &[u8],
     ) -> bool {
         let session = &self.sessions[key];
         let (pool, serial) = (session.pool, session.serial);
@@ -248,6 +269,7 @@ impl Core {
             // What the node says to it is nobody's.
             self.pools[pool].counters.commands[usize::from(index_of(b"noreply"))].requests += 1;
             let pending = Pending::of_nobody(Purpose::Nothing, self.micros);
+            // A request for a value is never silent.
             let pending = Pending { bytes: sent.len() as u32, asked, ..pending };
             if self.admit(sockets, backend).is_ok() {
                 self.ask(sockets, backend, sent, pending);
@@ -257,7 +279,12 @@ impl Core {
         let pending = self.issue(key, index_of(raw), Purpose::Whole, sent.len());
         let pending = Pending { asked, ..pending };
         match self.admit(sockets, backend) {
-            Ok(()) => self.ask(sockets, backend, sent, pending),
+            Ok(()) => {
+                if matches!(asked, Asked::Value(_)) {
+                    self.backends[backend].asked_keys.push(name);
+                }
+                self.ask(sockets, backend, sent, pending);
+            }
             Err(text) => self.fail(sockets, pending, &text),
         }
         true

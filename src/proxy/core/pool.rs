@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::super::settings::Endpoint;
 use super::super::settings::PoolSettings;
 use super::super::stats::Histogram;
-use crate::node::NodeId;
 use crate::topology::Member;
 use crate::topology::Snapshot;
 
@@ -94,10 +93,5 @@ impl Pool {
         let count = self.settings.server_connections;
         let own = if count == 1 { 0 } else { serial as usize % count };
         own + if is_resp3 { count } else { 0 }
-    }
-
-    pub(super) fn name_of(&self, node: NodeId) -> &str {
-        // It may have been asked when there were others.
-        self.snapshot.router().nodes().get(node.index()).map_or("", |node| node.name())
     }
 }

@@ -147,10 +147,13 @@ impl Core {
     ) -> Result<(), Closed> {
         let is_push = reply.first() == Some(&b'>');
         if pending.purpose == Purpose::Subscription || is_push {
-            return self.take_message(key, reply);
+            return self.take_message(sockets, key, reply);
         }
         let backend = &mut self.backends[key];
-        backend.queue.pop_front();
+        if !backend.may_be_answered_with(pending.asked, reply) {
+            return Err(Closed::Broken(super::answers::OTHER_KEY.into()));
+        }
+        backend.pop();
         let counters = &mut self.counters[backend.counters];
         counters.responses += 1;
         match pending.purpose {
@@ -160,11 +163,7 @@ impl Core {
                 Ok(())
             }
             Purpose::Nothing => Ok(()),
-            // Whatever follows would be carried out by itself.
-            Purpose::Begin if super::sessions::is_error(reply) => {
-                Err(Closed::Broken("it refused to begin a transaction".into()))
-            }
-            Purpose::Begin => Ok(()),
+            Purpose::Begin => self.take_beginning(sockets, key, &pending, reply),
             _ => {
                 let time = self.micros.saturating_sub(pending.at);
                 counters.latency.record(std::time::Duration::from_micros(time));

@@ -1,9 +1,14 @@
 //! Tickets: a client's requests that are not answered yet, in the order of the client.
 
+use std::sync::Arc;
+
 use super::memcache::Retrieval;
+use super::pool::Pool;
 use crate::command::Gather;
 use crate::node::NodeId;
 use crate::plan::Split;
+use crate::proxy::settings::Endpoint;
+use crate::topology::Snapshot;
 
 /// A request of a client that is not answered yet.
 #[derive(Debug)]
@@ -36,6 +41,8 @@ pub(super) struct Gathering {
     /// Parts that have not been answered.
     pub(super) left: usize,
     pub(super) parts: Vec<Fragment>,
+    /// The nodes of the pool when they were asked, if they are others now: their numbers are of that time.
+    pub(super) earlier: Option<Arc<Snapshot<Endpoint>>>,
 }
 
 /// The part of one node.
@@ -73,7 +80,22 @@ impl Gathering {
     }
 
     pub(super) fn of(how: How, parts: Vec<Fragment>) -> Self {
-        Self { how, left: parts.len(), parts }
+        Self { how, left: parts.len(), parts, earlier: None }
+    }
+
+    /// The name of a node that was asked.
+    pub(super) fn name_of<'a>(&'a self, pool: &'a Pool, node: NodeId) -> &'a str {
+        let snapshot = self.earlier.as_ref().unwrap_or(&pool.snapshot);
+        snapshot.router().nodes().get(node.index()).map_or("", |node| node.name())
+    }
+
+    /// The number that a node has now that was asked; `None` if it is gone.
+    pub(super) fn node_now(&self, pool: &Pool, node: NodeId) -> Option<NodeId> {
+        let Some(earlier) = &self.earlier else {
+            return Some(node);
+        };
+        let member = earlier.member(node).id();
+        NodeId::new(pool.nodes.iter().position(|node| node.member.id() == member)?)
     }
 
     /// Bytes of the parts that are there.

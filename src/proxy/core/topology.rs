@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Core;
 use super::Link;
 use super::Sockets;
+use super::backend::Purpose;
 use super::memcache::NAMES;
 use super::pool::CommandCounters;
 use super::pool::NodeCounters;
@@ -13,11 +14,14 @@ use super::pool::NodeView;
 use super::pool::Pool;
 use super::redis::Mode;
 use super::sessions::Ending;
+use super::ticket::State;
 use crate::health::Incident;
 use crate::node::NodeId;
+use crate::proxy::settings::Endpoint;
 use crate::proxy::settings::PoolSettings;
 use crate::proxy::settings::Protocol;
 use crate::topology::Event;
+use crate::topology::Snapshot;
 
 /// How long clients have at least to take what they are owed.
 const DRAINING: Duration = Duration::from_secs(10);
@@ -37,9 +41,11 @@ impl Core {
                     && pool.settings.name == settings.name
                     && pool.settings.protocol == settings.protocol
             };
+            let mut earlier = None;
             let place = self.pools.iter().find(stays).map(|(key, _)| key);
             let place = match place {
                 Some(place) => {
+                    earlier = Some(Arc::clone(&self.pools[place].snapshot));
                     if self.pools[place].settings.server_connections != settings.server_connections
                     {
                         self.retire_shared(sockets, place);
@@ -59,6 +65,9 @@ impl Core {
                 }
             };
             self.view_nodes(sockets, place);
+            if let Some(earlier) = earlier {
+                self.keep_numbers(place, &earlier);
+            }
             self.move_transactions(sockets, place);
             self.moved.push(place);
             places.push(place);
@@ -178,6 +187,30 @@ impl Core {
         }
         for node in old {
             self.retire_counters(node.counters);
+        }
+    }
+
+    /// What is under way knows nodes by the numbers they had, if there are others now.
+    fn keep_numbers(&mut self, pool: usize, earlier: &Arc<Snapshot<Endpoint>>) {
+        let ids = |snapshot: &Snapshot<Endpoint>| -> Vec<u64> {
+            snapshot.members().iter().map(|member| member.id()).collect()
+        };
+        if ids(earlier) == ids(&self.pools[pool].snapshot) {
+            return;
+        }
+        for (_, session) in self.sessions.iter_mut().filter(|(_, session)| session.pool == pool) {
+            for ticket in &mut session.queue {
+                if let State::Gathering(gathering) = &mut ticket.state {
+                    gathering.earlier.get_or_insert_with(|| Arc::clone(earlier));
+                }
+            }
+        }
+        for (_, backend) in self.backends.iter_mut().filter(|(_, backend)| backend.pool == pool) {
+            for pending in &mut backend.queue {
+                if pending.purpose == Purpose::Cursor {
+                    pending.purpose = Purpose::Outdated;
+                }
+            }
         }
     }
 

@@ -232,3 +232,25 @@ fn clients_that_come_and_go_leave_nothing_behind() {
     });
     assert!(proxy.memory() < before.1 + (8 << 10), "{} KB, {} before", proxy.memory(), before.1);
 }
+
+#[test]
+fn a_memcached_that_answers_with_another_key_is_not_believed() {
+    if !Program::Ours.is_chosen() {
+        return;
+    }
+    let node = FakeNode::start_memcached(|request| match request.key().as_str() {
+        "wrong" => reply("VALUE wrong2 0 1\r\nv\r\nEND\r\n"),
+        key => reply(format!("VALUE {key} 0 1\r\nv\r\nEND\r\n")),
+    });
+    let proxy = Proxy::start(Program::Ours, &[pool(&["redis: false"], &[line(0, node.port())])]);
+    let mut client = proxy.client();
+    let value = "VALUE right 0 1\r\nv\r\nEND\r\n";
+    for command in ["get", "gets"] {
+        assert_eq!(client.ask_memcached("get right"), value);
+        let before = node.connections();
+        let answer = client.ask_memcached(format!("{command} wrong"));
+        assert_eq!(answer, "SERVER_ERROR Invalid argument\r\n");
+        assert_eq!(client.ask_memcached("get right"), value);
+        assert_eq!(node.connections(), before + 1, "the connection is not used any more");
+    }
+}

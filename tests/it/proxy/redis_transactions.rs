@@ -175,3 +175,28 @@ fn a_node_that_dies_in_a_transaction_ends_it() {
         assert_eq!(other.ask(&format!("GET {key}")), bulk("new"));
     });
 }
+
+#[test]
+fn what_follows_a_multi_that_is_refused_is_not_carried_out() {
+    let Some(redis) = Redis::start(2) else { return };
+    let key = redis.key(0, "key");
+    for node in 0..2 {
+        assert_eq!(redis.direct(node).ask("ACL SETUSER default -multi"), OK);
+    }
+    Sides::ours(&redis, &[]).each(|proxy| {
+        let lines = ["MULTI", "PING", &format!("SET {key} 1"), "EXEC", &format!("EXISTS {key}")];
+        let answer = proxy.transcript(&requests(&lines));
+        assert_fits(
+            &answer,
+            &format!("{OK}{QUEUED}-NOPERM …\r\n-EXECABORT Transaction discarded because of previous errors.\r\n:0\r\n"),
+        );
+        // Behind a WATCH it is the client's own to be refused.
+        let mut client = proxy.client();
+        assert_eq!(client.ask(&format!("WATCH {key}")), OK);
+        client.send(requests(&["MULTI", &format!("GET {key}"), "EXEC", "UNWATCH"]));
+        assert!(client.reply().starts_with("-NOPERM "));
+        assert_eq!(client.reply(), "$-1\r\n");
+        assert_eq!(client.reply(), "-ERR EXEC without MULTI\r\n");
+        assert_eq!(client.reply(), OK);
+    });
+}

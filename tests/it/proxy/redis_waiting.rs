@@ -7,6 +7,7 @@ use super::support::Redis;
 use super::support::Sides;
 use super::support::assert_fits;
 use crate::support::eventually;
+use crate::support::proxy_client::Client;
 use crate::support::proxy_client::array;
 use crate::support::proxy_client::bulk;
 use crate::support::proxy_client::request;
@@ -195,5 +196,37 @@ fn a_subscriber_is_told_when_its_node_is_gone_or_is_subscribed_again() {
                 break;
             }
         }
+    });
+}
+
+#[test]
+fn what_is_behind_a_subscription_is_answered_behind_its_confirmation() {
+    let Some(redis) = Redis::start(2) else { return };
+    Sides::ours(&redis, &[]).each(|proxy| {
+        // As one of the nodes alone does it.
+        let lines = ["SUBSCRIBE a b c d", "PING", "UNSUBSCRIBE b", "PING x", "QUIT"];
+        let answers = |mut client: Client| {
+            client.send(requests(&lines));
+            client.rest()
+        };
+        let expected = answers(redis.direct(0));
+        for _ in 0..20 {
+            assert_eq!(answers(proxy.client()), expected);
+        }
+    });
+}
+
+#[test]
+fn a_pattern_that_one_node_refuses_is_in_force_on_none() {
+    let Some(redis) = Redis::start(2) else { return };
+    let channel = redis.key(0, "news.");
+    let refusing = &mut redis.direct(1);
+    assert_eq!(refusing.ask("ACL SETUSER default resetchannels &other"), "+OK\r\n");
+    Sides::ours(&redis, &[]).each(|proxy| {
+        let mut client = proxy.client();
+        assert!(client.ask("PSUBSCRIBE news.*").starts_with("-NOPERM "));
+        let publish = format!("PUBLISH {channel} x");
+        eventually("it is over on the other node", || redis.direct(0).ask(&publish) == ":0\r\n");
+        assert_eq!(client.ask("PING"), "+PONG\r\n");
     });
 }

@@ -184,7 +184,7 @@ fn stats(gathering: &Gathering, pool: &Pool, out: &mut Vec<u8>) {
         return out.extend_from_slice(reply_of(part));
     }
     for part in parts.by_ref() {
-        let name = pool.name_of(part.node);
+        let name = gathering.name_of(pool, part.node);
         for line in reply_of(part).split_inclusive(|&byte| byte == b'\n') {
             let mut words = line.splitn(2, |&byte| byte == b' ');
             if let (Some(word), Some(rest)) = (words.next(), words.next()) {

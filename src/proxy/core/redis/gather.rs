@@ -118,14 +118,14 @@ fn joined(gathering: &Gathering, how: Gather, pool: &Pool, is_resp3: bool) -> Ve
     });
     let name = |node: NodeId| {
         let mut bytes = Vec::new();
-        write_bulk_string(&mut bytes, pool.name_of(node).as_bytes());
+        write_bulk_string(&mut bytes, gathering.name_of(pool, node).as_bytes());
         Frame(bytes)
     };
     match crate::plan::gather(how, parts.collect(), name) {
         Ok(Frame(reply)) if is_resp3 && how == Gather::ByNode => as_map(reply),
         Ok(Frame(reply)) => reply,
         Err(broken) => {
-            let name = pool.name_of(broken.node);
+            let name = gathering.name_of(pool, broken.node);
             super::error_line(&format!("ERR node '{name}' sent a reply of another type"))
         }
     }

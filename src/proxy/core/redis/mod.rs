@@ -30,6 +30,7 @@ mod hello;
 mod local;
 mod mode;
 mod scan;
+mod subscribed;
 mod subscriptions;
 mod topics;
 mod transaction;
@@ -147,10 +148,18 @@ impl Core {
 
     /// What the client sends is no request any more: it is told so, behind what it is owed.
     fn close_broken(&mut self, key: usize, text: &str) -> Taken {
+        if self.is_due(key) {
+            return Taken::Stalled;
+        }
         let unknown = (self.table.index_count() - 1) as u16;
         let error = [b"-ERR ", text.as_bytes(), b"\r\n"].concat();
         self.close_with(key, unknown, &error, true);
         Taken::Closed
+    }
+
+    /// Whether the client is to be told of subscriptions before anything else.
+    fn is_due(&self, key: usize) -> bool {
+        matches!(self.sessions[key].mode.as_deref(), Some(Mode::Subscribed(own)) if own.is_awaiting())
     }
 
     /// Carries out one command.
@@ -195,6 +204,10 @@ impl Core {
         command: Command<'_>,
     ) -> Step {
         let rule = command.rule;
+        let is_subscription = matches!(rule.proxy_command(), Some(ProxyCommand::Subscription(_)));
+        if !is_subscription && self.is_due(key) {
+            return Step::Stalled;
+        }
         if !self.sessions[key].is_authenticated && !may_come_first(rule) {
             return self.say(key, command, "NOAUTH Authentication required");
         }
@@ -314,6 +327,11 @@ fn may_come_first(rule: &CommandRule) -> bool {
                 | Special::Local(LocalReply::Quit)
         )
     )
+}
+
+/// The reply to a `SCAN` that was under way when the nodes changed.
+pub(super) fn outdated_cursor() -> Vec<u8> {
+    error_line(scan::OUTDATED)
 }
 
 /// An error line; what would end it is taken out.

@@ -1,6 +1,6 @@
 //! What a client is in the middle of.
 
-use super::subscriptions::Subscriptions;
+use super::subscribed::Subscriptions;
 use super::transaction::Transaction;
 use crate::proxy::core::Core;
 use crate::proxy::core::Sockets;
@@ -35,6 +35,16 @@ impl Mode {
         match self {
             Self::Subscribed(subscriptions) => subscriptions.held(),
             Self::Waiting { .. } | Self::Transaction(_) => 0,
+        }
+    }
+
+    /// Whether the client's next command waits for a node though no reply is owed.
+    #[cfg(any(test, feature = "_fuzz"))]
+    pub(in crate::proxy::core) fn holds_back(&self) -> bool {
+        match self {
+            Self::Transaction(transaction) => transaction.is_beginning(),
+            Self::Subscribed(subscriptions) => subscriptions.is_awaiting(),
+            Self::Waiting { .. } => false,
         }
     }
 
@@ -82,7 +92,10 @@ impl Core {
                 session.mode = None;
                 self.wake(key);
             }
-            Some(Mode::Transaction(transaction)) => transaction.lose(backend),
+            Some(Mode::Transaction(transaction)) => {
+                transaction.lose(backend);
+                self.wake(key);
+            }
             Some(Mode::Subscribed(subscriptions)) if subscriptions.has(backend) => {
                 // It may have missed messages. Who subscribes again knows.
                 self.end_session(sockets, key, Ending::Settled);

@@ -1,9 +1,21 @@
 //! `SCAN` over all nodes, one after the other.
+//!
+//! ```text
+//!   63        52 51        40 39                                0
+//!   ┌───────────┬────────────┬───────────────────────────────────┐
+//!   │ node id   │ seal       │ the node's own cursor             │
+//!   └───────────┴────────────┴───────────────────────────────────┘
+//! ```
+//!
+//! A cursor is [`ScanCursor`]'s, with a seal of the list of nodes: after a reload the same number may be another node,
+//! and the nodes that are left to scan may be others.
 
 use super::Command;
 use super::Step;
 use super::frames::elements;
 use super::frames::string;
+use crate::hash::HashFn;
+use crate::hash::HashKind;
 use crate::node::NodeId;
 use crate::plan::designated;
 use crate::plan::scan::Next;
@@ -16,6 +28,16 @@ use crate::proxy::core::Sockets;
 use crate::proxy::core::backend::Pending;
 use crate::proxy::core::backend::Purpose;
 use crate::proxy::core::sessions::is_error;
+use crate::topology::Router;
+
+/// Bits of a node's own cursor: more than the entries of any table of Redis's.
+const OWN_BITS: u32 = 40;
+const SEAL_BITS: u32 = 12;
+const SEAL: u64 = ((1 << SEAL_BITS) - 1) << OWN_BITS;
+const INVALID: &str = "ERR invalid cursor";
+/// What is said of a cursor that was handed out when there were other nodes.
+pub(in crate::proxy::core) const OUTDATED: &str =
+    "ERR invalid cursor: the pool had other nodes when this scan began";
 
 const NOTHING_LEFT: &[u8] = b"*2\r\n$1\r\n0\r\n*0\r\n";
 
@@ -28,8 +50,12 @@ impl Core {
         command: Command<'_>,
     ) -> Step {
         let router = self.pools[self.sessions[key].pool].snapshot.router();
+        let number = |cursor: &[u8]| std::str::from_utf8(cursor).ok()?.parse::<u64>().ok();
         let cursor = match command.args.get(1) {
             Some(cursor) if router.nodes().len() > 1 => *cursor,
+            Some(cursor) if number(cursor).is_some_and(is_sealed) => {
+                return self.say(key, command, OUTDATED);
+            }
             // The cursors of an only node need no node in them; and without one the server says what is wrong.
             _ => {
                 return match designated(router) {
@@ -38,11 +64,15 @@ impl Core {
                 };
             }
         };
-        let cursor = std::str::from_utf8(cursor).ok().and_then(|cursor| cursor.parse().ok());
-        let next = cursor.and_then(|cursor| ScanCursor::decode(cursor, router));
-        match next {
+        let Some(cursor) = number(cursor) else {
             // Redis's own words (7.0 `db.c` `parseScanCursorOrReply`).
-            None => self.say(key, command, "ERR invalid cursor"),
+            return self.say(key, command, INVALID);
+        };
+        if cursor != 0 && cursor & SEAL != seal(router) {
+            return self.say(key, command, OUTDATED);
+        }
+        match ScanCursor::decode(cursor & !SEAL, router) {
+            None => self.say(key, command, INVALID),
             Some(Next::Nothing) => self.reply(key, command, NOTHING_LEFT),
             Some(Next::Scan(scan)) => {
                 let mut raw = Vec::with_capacity(command.raw.len() + 16);
@@ -90,12 +120,33 @@ impl Core {
             return Ok(super::error_line("ERR the node of this cursor is gone"));
         };
         let router = self.pools[pool].snapshot.router();
-        let Some(next) = (ScanCursor { node, own: 0 }).advance(own, router) else {
-            return Ok(super::error_line("ERR the node's cursor has more than 52 bits"));
+        let next = (ScanCursor { node, own: 0 }).advance(own, router);
+        let Some(next) = next.filter(|next| next & SEAL == 0) else {
+            return Ok(super::error_line("ERR the node's cursor has more than 40 bits"));
         };
+        let next = if next == 0 { 0 } else { next | seal(router) };
         let mut out = b"*2\r\n".to_vec();
         write_bulk_string(&mut out, next.to_string().as_bytes());
         out.extend_from_slice(keys);
         Ok(out)
     }
+}
+
+/// A number of the nodes' names and addresses, in its place in a cursor; never 0.
+fn seal(router: &Router) -> u64 {
+    let mut all = Vec::new();
+    for node in router.nodes() {
+        for text in [node.name(), &node.address().to_string()] {
+            all.extend_from_slice(text.as_bytes());
+            all.push(0);
+        }
+    }
+    let most = (1 << SEAL_BITS) - 1;
+    (u64::from(HashKind::Fnv1_32.hash(&all)) % most + 1) << OWN_BITS
+}
+
+/// Whether a cursor is one of several nodes: those of Redis are smaller, and servers whose cursors are larger set the
+/// first bit.
+fn is_sealed(cursor: u64) -> bool {
+    cursor >> 63 == 0 && cursor & SEAL != 0
 }

@@ -1,9 +1,8 @@
 //! Subscriptions, on connections of the session's own: a channel on the node that its name belongs to, where
 //! `PUBLISH` goes too; a pattern on all nodes.
 //!
-//! Nodes confirm each by itself; what the client gets is one confirmation each, with its own count.
-
-use std::collections::BTreeMap;
+//! Nodes confirm each by itself; what the client gets is one confirmation each, with its own count and in its own
+//! order. What is neither told nor told any more, it hears nothing of; and whatever else it asks waits until it is told.
 
 use super::Command;
 use super::Mode;
@@ -11,8 +10,10 @@ use super::Step;
 use super::frames::elements;
 use super::frames::string;
 use super::local::bulk;
+use super::subscribed::Due;
+use super::subscribed::Subscriptions;
+use super::subscribed::What;
 use super::topics::Kind;
-use super::topics::Topic;
 use crate::command::FanOut;
 use crate::command::LocalReply;
 use crate::command::SessionCommand;
@@ -27,71 +28,9 @@ use crate::proxy::core::Link;
 use crate::proxy::core::Sockets;
 use crate::proxy::core::backend::Pending;
 use crate::proxy::core::backend::Purpose;
-
-/// What a session is subscribed to.
-#[derive(Debug, Default)]
-pub(in crate::proxy::core) struct Subscriptions {
-    /// The session's own connections, by node and by the number of its member, which stays with it.
-    nodes: Vec<(NodeId, u64, usize)>,
-    /// What it is subscribed to.
-    topics: BTreeMap<(Kind, Vec<u8>), Topic>,
-    /// How many of them were confirmed: channels and patterns, and shard channels.
-    confirmed: [usize; 2],
-    /// Messages that wait for the end of a large reply.
-    held: Vec<u8>,
-}
-
-impl Subscriptions {
-    pub(in crate::proxy::core) fn backends(&self) -> impl Iterator<Item = usize> {
-        self.nodes.iter().map(|(_, _, backend)| *backend)
-    }
-
-    pub(in crate::proxy::core) fn has(&self, backend: usize) -> bool {
-        self.backends().any(|own| own == backend)
-    }
-
-    /// How many the client has that were confirmed, as Redis counts: channels and patterns together, shard channels
-    /// apart.
-    fn count(&self, kind: Kind) -> usize {
-        self.confirmed[kind.place()]
-    }
-
-    /// The client is told that it has a topic.
-    fn confirm(&mut self, kind: Kind, name: &[u8]) {
-        if let Some(topic) = self.topics.get_mut(&(kind, name.to_vec()))
-            && !std::mem::replace(&mut topic.is_confirmed, true)
-        {
-            self.confirmed[kind.place()] += 1;
-        }
-    }
-
-    /// The client has a topic no more.
-    fn remove(&mut self, kind: Kind, name: &[u8]) -> Option<Topic> {
-        let topic = self.topics.remove(&(kind, name.to_vec()))?;
-        self.confirmed[kind.place()] -= usize::from(topic.is_confirmed);
-        Some(topic)
-    }
-
-    /// The channels, each with the member of its node, and whether there is a pattern.
-    fn interests(&self) -> (impl Iterator<Item = (&[u8], u64)>, bool) {
-        let has_pattern = self.topics.keys().any(|(kind, _)| *kind == Kind::Pattern);
-        let topics = self.topics.iter();
-        (
-            topics.filter_map(|((_, name), topic)| Some((name.as_slice(), topic.member?))),
-            has_pattern,
-        )
-    }
-
-    /// Bytes of messages that wait.
-    pub(in crate::proxy::core) fn held(&self) -> usize {
-        self.held.len()
-    }
-
-    /// The members of the nodes there are connections to.
-    fn members(&self) -> impl Iterator<Item = u64> {
-        self.nodes.iter().map(|(_, member, _)| *member)
-    }
-}
+use crate::proxy::core::sessions::is_error;
+use crate::proxy::reply;
+use crate::proxy::settings::Protocol;
 
 impl Core {
     /// `SUBSCRIBE` and its kin.
@@ -104,42 +43,43 @@ impl Core {
     ) -> Step {
         let (kind, begins) = Kind::of(which);
         let names = &command.args[1..];
-        if begins && names.is_empty() {
-            return self.wrong_arity(key, command);
-        }
         match self.sessions[key].mode.as_deref() {
             Some(Mode::Subscribed(own)) => {
+                if own.is_crowded() || begins && names.is_empty() && own.is_awaiting() {
+                    return Step::Stalled;
+                }
                 let backends: Vec<usize> = own.backends().collect();
                 if backends.into_iter().any(|backend| self.is_full(backend, key)) {
                     return Step::Stalled;
                 }
             }
-            Some(Mode::Transaction(_)) => {
-                let text =
-                    format!("ERR unsupported by the proxy: '{}' in a transaction", command.name());
-                return self.refuse(key, command, &text);
-            }
             Some(Mode::Waiting { .. }) => return Step::Stalled,
-            None if !self.sessions[key].queue.is_empty() => {
-                self.sessions[key].is_barred = true;
-                return Step::Stalled;
-            }
-            None => {
-                let mode = Mode::Subscribed(Subscriptions::default());
-                self.sessions[key].mode = Some(Box::new(mode));
-            }
+            Some(Mode::Transaction(_)) | None => {}
+        }
+        if begins && names.is_empty() {
+            return self.wrong_arity(key, command);
+        }
+        if let Some(Mode::Transaction(_)) = self.sessions[key].mode.as_deref() {
+            let text =
+                format!("ERR unsupported by the proxy: '{}' in a transaction", command.name());
+            return self.refuse(key, command, &text);
+        }
+        let session = &mut self.sessions[key];
+        if !session.queue.is_empty() {
+            session.is_barred = true;
+            return Step::Stalled;
+        }
+        if session.mode.is_none() {
+            session.mode = Some(Box::new(Mode::Subscribed(Subscriptions::default())));
         }
         if begins {
             for name in names {
-                self.subscribe(sockets, key, command, kind, name);
-                if !self.sessions.contains(key) {
-                    return Step::Done;
-                }
+                self.subscribe(sockets, key, command.index, kind, name);
             }
         } else {
-            self.unsubscribe(key, command, kind, names);
+            self.unsubscribe(key, command.index, kind, names);
         }
-        self.leave_if_unsubscribed(sockets, key);
+        self.tell_due(sockets, key);
         Step::Done
     }
 
@@ -147,7 +87,7 @@ impl Core {
         &mut self,
         sockets: &mut impl Sockets,
         key: usize,
-        command: Command<'_>,
+        index: u16,
         kind: Kind,
         name: &[u8],
     ) {
@@ -157,38 +97,28 @@ impl Core {
             Kind::Pattern => router.live_nodes().collect(),
             Kind::Channel | Kind::Shard => router.route(name).into_iter().collect(),
         };
-        let Some(first) = nodes.first() else {
-            self.say(key, command, "ERR Connection refused");
+        let members: Vec<(NodeId, u64)> = nodes
+            .into_iter()
+            .map(|node| (node, self.pools[pool].nodes[node.index()].member.id()))
+            .collect();
+        let Some(own) = self.subscriptions_of(key) else {
             return;
         };
-        let first = self.pools[pool].nodes[first.index()].member.id();
-        if let Some(Mode::Subscribed(own)) = self.sessions[key].mode.as_deref_mut() {
-            let member = (kind != Kind::Pattern).then_some(first);
-            // Who subscribes twice is told so twice.
-            let known = own.topics.get(&(kind, name.to_vec()));
-            let before = known.map_or(0, |topic| topic.left);
-            let is_confirmed = known.is_some_and(|topic| topic.is_confirmed);
-            let left = before + nodes.len();
-            let topic = Topic { left, is_confirmed, nodes: nodes.len(), member };
-            own.topics.insert((kind, name.to_vec()), topic);
-        }
-        for node in nodes {
-            let member = self.pools[pool].nodes[node.index()].member.id();
-            let known = match self.sessions[key].mode.as_deref() {
-                Some(Mode::Subscribed(own)) => {
-                    own.nodes.iter().find(|(_, other, _)| *other == member).map(|own| own.2)
-                }
-                _ => return,
+        let number = own.owe(Due::new(kind, Some(name), What::Begin, index));
+        let Some(&(_, first)) = members.first() else {
+            return own.fail(number, super::error_line("ERR Connection refused"));
+        };
+        own.begin(kind, name, (kind != Kind::Pattern).then_some(first));
+        for (node, member) in members {
+            let Some(own) = self.subscriptions_of(key) else {
+                return;
             };
-            let backend = match known {
-                Some(backend) => backend,
-                None => self.own_backend(pool, node, key),
-            };
+            let known = own.backend_of(member);
+            let backend = known.unwrap_or_else(|| self.own_backend(pool, node, key));
             if let Err(text) = self.admit(sockets, backend) {
-                let text = format!("ERR {}", String::from_utf8_lossy(&text));
-                self.say(key, command, &text);
-                if let Some(Mode::Subscribed(own)) = self.sessions[key].mode.as_deref_mut() {
-                    own.remove(kind, name);
+                let error = reply::error(Protocol::Redis, &text);
+                if let Some(own) = self.subscriptions_of(key) {
+                    own.fail(number, error);
                 }
                 if known.is_none() {
                     self.backends[backend].owner = None;
@@ -196,11 +126,14 @@ impl Core {
                 }
                 return;
             }
-            if known.is_none() {
-                let serial = self.sessions[key].serial;
-                if let Some(Mode::Subscribed(own)) = self.sessions[key].mode.as_deref_mut() {
-                    own.nodes.push((node, member, backend));
+            let serial = self.sessions[key].serial;
+            if let Some(own) = self.subscriptions_of(key) {
+                if known.is_none() {
+                    own.listen(member, backend);
                 }
+                own.await_node(backend, number);
+            }
+            if known.is_none() {
                 let pending = Pending::of_nobody(Purpose::Subscription, self.micros);
                 let pending = Pending { session: key as u32, serial, ..pending };
                 self.backends[backend].queue.push_back(pending);
@@ -209,40 +142,41 @@ impl Core {
         }
     }
 
-    fn unsubscribe(&mut self, key: usize, command: Command<'_>, kind: Kind, names: &[&[u8]]) {
-        let Some(Mode::Subscribed(own)) = self.sessions[key].mode.as_deref() else {
+    fn unsubscribe(&mut self, key: usize, index: u16, kind: Kind, names: &[&[u8]]) {
+        let Some(own) = self.subscriptions_of(key) else {
             return;
         };
         let all: Vec<Vec<u8>> = if names.is_empty() {
-            let of_kind = own.topics.keys().filter(|(other, _)| *other == kind);
-            of_kind.map(|(_, name)| name.clone()).collect()
+            own.names(kind)
         } else {
             names.iter().map(|name| name.to_vec()).collect()
         };
         if all.is_empty() {
-            self.confirm(key, command.index, kind, false, None);
+            own.owe(Due::new(kind, None, What::End, index));
         }
         for name in all {
-            let Some(Mode::Subscribed(own)) = self.sessions[key].mode.as_deref_mut() else {
-                return;
-            };
-            own.confirm(kind, &name);
-            let topic = own.topics.get(&(kind, name.clone())).copied();
-            for _ in 0..topic.map_or(0, |topic| topic.left.div_ceil(topic.nodes)) {
-                // That it began, the client is told before it hears that it is over.
-                self.confirm(key, command.index, kind, true, Some(&name));
-            }
-            let Some(Mode::Subscribed(own)) = self.sessions[key].mode.as_deref_mut() else {
-                return;
-            };
-            // Its nodes are told, and what they say to it is of no interest: the client has it from us.
-            if own.remove(kind, &name).is_some() {
-                let backends: Vec<usize> = own.backends().collect();
-                for backend in backends {
-                    self.tell_subscription(backend, kind.word(false), &name);
-                }
-            }
-            self.confirm(key, command.index, kind, false, Some(&name));
+            self.end_subscription(key, Due::new(kind, Some(&name), What::End, index));
+        }
+    }
+
+    /// Tells the nodes that something is over, and later the client.
+    fn end_subscription(&mut self, key: usize, due: Due) {
+        let (kind, name) = (due.kind, due.name.clone().unwrap_or_default());
+        let Some(own) = self.subscriptions_of(key) else {
+            return;
+        };
+        let number = own.owe(due);
+        let backends = own.end(kind, &name);
+        backends.iter().for_each(|&backend| own.await_node(backend, number));
+        for backend in backends {
+            self.tell_subscription(backend, kind.word(false), &name);
+        }
+    }
+
+    fn subscriptions_of(&mut self, key: usize) -> Option<&mut Subscriptions> {
+        match self.sessions.get_mut(key)?.mode.as_deref_mut() {
+            Some(Mode::Subscribed(own)) => Some(own),
+            _ => None,
         }
     }
 
@@ -254,23 +188,60 @@ impl Core {
         self.mark_dirty(Link::Backend(backend));
     }
 
-    /// Tells the client that a subscription began, or is over.
-    fn confirm(&mut self, key: usize, index: u16, kind: Kind, begins: bool, name: Option<&[u8]>) {
+    /// Tells the client what nodes have said of what it asked for.
+    fn tell_due(&mut self, sockets: &mut impl Sockets, key: usize) {
+        while let Some(own) = self.subscriptions_of(key)
+            && let Some(due) = own.next_due()
+        {
+            self.tell(key, &due);
+            if due.what == What::Begin && due.error.is_some() {
+                self.withdraw(key, &due);
+            }
+        }
+        if self.subscriptions_of(key).is_some_and(|own| !own.is_awaiting()) {
+            self.wake(key);
+        }
+        self.leave_if_unsubscribed(sockets, key);
+    }
+
+    fn tell(&mut self, key: usize, due: &Due) {
         let session = &self.sessions[key];
         let Some(Mode::Subscribed(own)) = session.mode.as_deref() else {
             return;
         };
+        let counters = &mut self.pools[session.pool].counters.commands[usize::from(due.index)];
+        let begins = match due.what {
+            What::Withdrawal => return,
+            What::Begin => true,
+            What::End => false,
+        };
+        counters.requests += 1;
+        if let (true, Some(error)) = (begins, &due.error) {
+            counters.errors += 1;
+            return self.push(key, error);
+        }
         let mut reply = if session.is_resp3 { b">3\r\n".to_vec() } else { b"*3\r\n".to_vec() };
-        reply.extend(bulk(kind.word(begins).as_bytes()));
-        match name {
+        reply.extend(bulk(due.kind.word(begins).as_bytes()));
+        match &due.name {
             Some(name) => reply.extend(bulk(name)),
             None if session.is_resp3 => reply.extend(b"_\r\n"),
             None => reply.extend(b"$-1\r\n"),
         }
-        reply.extend(format!(":{}\r\n", own.count(kind)).into_bytes());
-        let counters = &mut self.pools[session.pool].counters.commands[usize::from(index)];
-        counters.requests += 1;
+        reply.extend(format!(":{}\r\n", own.count(due.kind)).into_bytes());
         self.push(key, &reply);
+    }
+
+    /// What a node has refused is to be in force on no other.
+    fn withdraw(&mut self, key: usize, refused: &Due) {
+        let (kind, name) = (refused.kind, refused.name.as_deref().unwrap_or_default());
+        let Some(own) = self.subscriptions_of(key) else {
+            return;
+        };
+        // What was there before stays, as in Redis; and of what is asked for once more, that decides.
+        if own.is_told(kind, name) || own.is_beginning(kind, name) {
+            return;
+        }
+        self.end_subscription(key, Due::new(kind, Some(name), What::Withdrawal, refused.index));
     }
 
     /// Sends the client what it has not asked for, between two replies.
@@ -279,7 +250,7 @@ impl Core {
         if session.is_streamed {
             // Who is not subscribed asked for none.
             if let Some(Mode::Subscribed(own)) = session.mode.as_deref_mut() {
-                own.held.extend_from_slice(message);
+                own.hold(message);
             }
             return;
         }
@@ -289,8 +260,8 @@ impl Core {
 
     /// The large reply is over that messages waited for.
     pub(in crate::proxy::core) fn push_held(&mut self, sockets: &mut impl Sockets, key: usize) {
-        if let Some(Mode::Subscribed(own)) = self.sessions[key].mode.as_deref_mut() {
-            let held = std::mem::take(&mut own.held);
+        if let Some(own) = self.subscriptions_of(key) {
+            let held = own.take_held();
             if !held.is_empty() {
                 self.push(key, &held);
             }
@@ -299,8 +270,13 @@ impl Core {
     }
 
     /// A node has sent a message or a confirmation.
+    ///
+    /// # Errors
+    ///
+    /// If it is a confirmation that nobody waits for.
     pub(in crate::proxy::core) fn take_message(
         &mut self,
+        sockets: &mut impl Sockets,
         backend: usize,
         reply: &[u8],
     ) -> Result<(), Closed> {
@@ -308,43 +284,27 @@ impl Core {
             // Invalidations and the like are for nobody here.
             return Ok(());
         };
-        if self.session_of(key, serial).is_none() {
+        if self.session_of(key, serial).is_none_or(|session| session.is_closing) {
             return Ok(());
         }
-        if crate::proxy::core::sessions::is_error(reply) {
-            // The node refuses a subscription: which, it does not say, and so the client can only begin again.
-            if self.sessions[key].queue.is_empty() {
-                self.push(key, reply);
-            }
-            self.sessions[key].is_closing = true;
-            self.mark_dirty(Link::Session(key));
-            return Ok(());
-        }
-        let mut parts = elements(reply).into_iter().flatten();
-        let word = parts.next().and_then(string).and_then(Kind::of_word);
-        let Some((kind, begins)) = word else {
+        let Some(own) = self.subscriptions_of(key) else {
             self.push(key, reply);
             return Ok(());
         };
-        // That it is over, the client has been told.
-        if !begins {
+        let broken = |what: &str| Closed::Broken(what.into());
+        if is_error(reply) {
+            own.refused(backend, reply).map_err(broken)?;
+            self.tell_due(sockets, key);
             return Ok(());
         }
-        let Some(name) = parts.next().and_then(string) else {
-            return Err(Closed::Broken("a confirmation has no name".into()));
-        };
-        let name = name.to_vec();
-        let Some(Mode::Subscribed(own)) = self.sessions[key].mode.as_deref_mut() else {
-            return Ok(());
-        };
-        if let Some(topic) = own.topics.get_mut(&(kind, name.clone())) {
-            let was = topic.left;
-            topic.left = was.saturating_sub(1);
-            if was > 0 && topic.left % topic.nodes == 0 {
-                own.confirm(kind, &name);
-                let unknown = (self.table.index_count() - 1) as u16;
-                self.confirm(key, unknown, kind, true, Some(&name));
-            }
+        let mut parts = elements(reply).into_iter().flatten();
+        let word = parts.next().and_then(string).unwrap_or_default();
+        let name = parts.next().and_then(string).unwrap_or_default();
+        if let Some((kind, begins)) = Kind::of_word(word) {
+            own.confirmed(backend, kind, begins, name).map_err(broken)?;
+            self.tell_due(sockets, key);
+        } else if Kind::of_message(word).is_none_or(|kind| own.is_told(kind, name)) {
+            self.push(key, reply);
         }
         Ok(())
     }
@@ -354,8 +314,7 @@ impl Core {
         let Some(Mode::Subscribed(own)) = self.sessions[key].mode.as_deref() else {
             return;
         };
-        if own.topics.is_empty()
-            && own.held.is_empty()
+        if own.is_over()
             && let Some(mode) = self.sessions[key].mode.take()
         {
             self.end_mode(sockets, *mode);

@@ -2,19 +2,6 @@
 
 use crate::command::SubscriptionCommand;
 
-/// A channel or a pattern.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Topic {
-    /// Confirmations of nodes that have not come.
-    pub(super) left: usize,
-    /// Whether the client was told once that it has it.
-    pub(super) is_confirmed: bool,
-    /// How many of them are one for the client.
-    pub(super) nodes: usize,
-    /// The member of the only node, if it is a channel.
-    pub(super) member: Option<u64>,
-}
-
 /// What a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
@@ -36,9 +23,23 @@ impl Kind {
         }
     }
 
-    /// Where it is counted.
+    /// Where it is kept.
     pub(super) fn place(self) -> usize {
-        usize::from(self == Self::Shard)
+        match self {
+            Self::Channel => 0,
+            Self::Pattern => 1,
+            Self::Shard => 2,
+        }
+    }
+
+    /// What a message says that brought it.
+    pub(super) fn of_message(word: &[u8]) -> Option<Self> {
+        match word {
+            b"message" => Some(Self::Channel),
+            b"pmessage" => Some(Self::Pattern),
+            b"smessage" => Some(Self::Shard),
+            _ => None,
+        }
     }
 
     /// How confirmations begin.

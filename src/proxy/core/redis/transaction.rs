@@ -18,12 +18,12 @@ use crate::plan::one_node;
 use crate::plan::scatter;
 use crate::proxy::core::Core;
 use crate::proxy::core::Sockets;
-use crate::proxy::core::backend::Pending;
 use crate::proxy::core::backend::Purpose;
+
+mod beginning;
 
 const QUEUED: &[u8] = b"+QUEUED\r\n";
 const ABORTED: &str = "EXECABORT Transaction discarded because of previous errors.";
-const MULTI: &[u8] = b"*1\r\n$5\r\nMULTI\r\n";
 /// What a client may have here before its transaction has a node.
 const EARLY: usize = 1 << 20;
 
@@ -33,6 +33,11 @@ pub(in crate::proxy::core) struct Transaction {
     /// The node, and the connection to it, once there is a key.
     place: Option<(NodeId, usize)>,
     is_multi: bool,
+    /// Whether the node was told `MULTI` and has not answered: until it has, nothing else is sent there, which it
+    /// might carry out by itself.
+    is_beginning: bool,
+    /// Why no transaction began on the node, as the client is told.
+    refusal: Option<Vec<u8>>,
     /// Commands without a key that wait for the node.
     early: Vec<Vec<u8>>,
     /// Whether a command was answered with an error of ours: nothing is carried out.
@@ -50,6 +55,12 @@ impl Transaction {
         self.is_spoiled |= self.is_multi;
     }
 
+    /// Whether a node has to answer before the client goes on.
+    #[cfg(any(test, feature = "_fuzz"))]
+    pub(in crate::proxy::core) fn is_beginning(&self) -> bool {
+        self.is_beginning
+    }
+
     /// Its node has this number now.
     pub(in crate::proxy::core) fn move_to(&mut self, node: NodeId) {
         if let Some((place, _)) = &mut self.place {
@@ -61,6 +72,7 @@ impl Transaction {
     pub(in crate::proxy::core) fn lose(&mut self, backend: usize) {
         if self.backend() == Some(backend) {
             self.place = None;
+            self.is_beginning = false;
             self.is_spoiled = true;
             self.is_lost = true;
         }
@@ -99,6 +111,11 @@ impl Core {
         key: usize,
         command: Command<'_>,
     ) -> Step {
+        if let Some(Mode::Transaction(Transaction { is_beginning: true, .. })) =
+            self.sessions[key].mode.as_deref()
+        {
+            return Step::Stalled;
+        }
         if let FanOut::Special(Special::Transaction(which)) = command.rule.fan_out() {
             return self.go_on_with(sockets, key, command, which);
         }
@@ -236,10 +253,15 @@ impl Core {
     /// The keys of the transaction are on another node, or its connection is lost.
     fn refuse_other_node(&mut self, key: usize, command: Command<'_>, node: NodeId) -> Step {
         let router = self.pools[self.sessions[key].pool].snapshot.router();
-        let pinned = match self.sessions[key].mode.as_deref() {
-            Some(Mode::Transaction(transaction)) => transaction.place.map(|(node, _)| node),
-            _ => None,
+        let (pinned, refusal) = match self.sessions[key].mode.as_deref() {
+            Some(Mode::Transaction(transaction)) => {
+                (transaction.place.map(|(node, _)| node), transaction.refusal.clone())
+            }
+            _ => (None, None),
         };
+        if let Some(refusal) = refusal {
+            return self.reply(key, command, &refusal);
+        }
         let text = match (pinned, command.args.get(1)) {
             (Some(pinned), Some(name)) => {
                 let (name, other) = (name.escape_ascii(), router.node(node).name());
@@ -320,41 +342,6 @@ impl Core {
         self.reply(key, command, QUEUED)
     }
 
-    /// As [`place_transaction`](Self::place_transaction); a connection that is new for this transaction is told
-    /// what the client was told that it is queued.
-    fn begin_on(
-        &mut self,
-        sockets: &mut impl Sockets,
-        key: usize,
-        node: NodeId,
-    ) -> Result<Option<usize>, Step> {
-        let was_placed = match self.sessions[key].mode.as_deref() {
-            Some(Mode::Transaction(transaction)) => transaction.place.is_some(),
-            _ => false,
-        };
-        let Some(backend) = self.place_transaction(key, node)? else {
-            return Ok(None);
-        };
-        if was_placed {
-            return Ok(Some(backend));
-        }
-        let early = match self.sessions[key].mode.as_deref_mut() {
-            Some(Mode::Transaction(transaction)) => std::mem::take(&mut transaction.early),
-            _ => Vec::new(),
-        };
-        if self.admit(sockets, backend).is_err() {
-            // Nothing may be carried out by itself that was to be part of a transaction.
-            self.lose_own_backend(sockets, backend);
-            return Ok(None);
-        }
-        for command in std::iter::once(MULTI).chain(early.iter().map(Vec::as_slice)) {
-            let purpose = if command == MULTI { Purpose::Begin } else { Purpose::Nothing };
-            let pending = Pending::of_nobody(purpose, self.micros);
-            self.ask(sockets, backend, command, pending);
-        }
-        Ok(Some(backend))
-    }
-
     fn go_on_with(
         &mut self,
         sockets: &mut impl Sockets,
@@ -377,11 +364,19 @@ impl Core {
                 self.say(key, command, "ERR MULTI calls can not be nested")
             }
             (TransactionCommand::Multi, false) => {
-                transaction.is_multi = true;
-                match transaction.backend() {
-                    Some(backend) => self.ask_own(sockets, key, backend, command, Purpose::Whole),
-                    None => self.reply(key, command, b"+OK\r\n"),
+                let Some(backend) = transaction.backend() else {
+                    transaction.is_multi = true;
+                    return self.reply(key, command, b"+OK\r\n");
+                };
+                let step = self.ask_own(sockets, key, backend, command, Purpose::Multi);
+                if step == Step::Done {
+                    let session = &mut self.sessions[key];
+                    session.is_barred = true;
+                    if let Some(Mode::Transaction(transaction)) = session.mode.as_deref_mut() {
+                        transaction.is_multi = true;
+                    }
                 }
+                step
             }
             (TransactionCommand::Exec, false) => self.say(key, command, "ERR EXEC without MULTI"),
             (TransactionCommand::Discard, false) => {

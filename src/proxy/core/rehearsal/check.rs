@@ -36,7 +36,11 @@ fn tickets(core: &Core) {
     for (at, backend) in &core.backends {
         for pending in &backend.queue {
             let part = match pending.purpose {
-                Purpose::Whole | Purpose::Cursor | Purpose::Release => None,
+                Purpose::Whole
+                | Purpose::Cursor
+                | Purpose::Outdated
+                | Purpose::Multi
+                | Purpose::Release => None,
                 Purpose::Part(part) => Some(part),
                 _ => continue,
             };
@@ -106,7 +110,11 @@ fn sessions(core: &Core) {
             let waits = core.backends.iter().any(|(_, backend)| {
                 !backend.out.is_empty() && backend.waiting.contains(&(key, session.serial))
             });
-            let is_hopeful = !session.queue.is_empty() || session.buffered() >= BUFFERED || waits;
+            let is_held_back = session.mode.as_deref().is_some_and(|mode| mode.holds_back());
+            let is_hopeful = !session.queue.is_empty()
+                || session.buffered() >= BUFFERED
+                || waits
+                || is_held_back;
             assert!(is_hopeful, "session {key} sleeps for ever: {session:?}");
         }
     }

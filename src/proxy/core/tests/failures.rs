@@ -245,3 +245,88 @@ fn an_ejected_node_is_probed_and_put_back() {
         assert!(stage.core.pools[stage.pools[0]].nodes.iter().all(|node| node.probe.is_none()));
     }
 }
+
+#[test]
+fn the_value_of_another_key_is_not_passed_on() {
+    // One that is whole, one that would be passed on as it comes, and one to a request that was given up.
+    for (size, is_late) in [(1, false), (100_000, false), (1, true)] {
+        let mut stage = Stage::new(&[PoolPlan::new(Protocol::Memcache, &["a"])]);
+        let client = stage.connect(0).expect("there is room");
+        stage.send(client, b"get e1\r\nget e2\r\n");
+        let backend = stage.connections_to("a")[0];
+        stage.finish_connecting(backend, true);
+        if is_late {
+            stage.wait(TIMEOUT);
+            let answer = b"SERVER_ERROR Connection timed out\r\n".repeat(2);
+            assert_eq!(stage.received(client), answer);
+        }
+        let value = format!("VALUE e2 0 {size}\r\n{}\r\nEND\r\n", "x".repeat(size));
+        // The replies are one too early.
+        stage.arrive(Link::Backend(backend), value.as_bytes());
+        stage.turn();
+        if !is_late {
+            let answer = b"SERVER_ERROR Invalid argument\r\n".repeat(2);
+            assert_eq!(stage.received(client), answer);
+        }
+        assert!(stage.connections_to("a").is_empty());
+        stage.send(client, b"get e1\r\n");
+        stage.settle();
+        assert_eq!(stage.received(client), b"VALUE e1 0 4\r\n<e1>\r\nEND\r\n");
+    }
+}
+
+#[test]
+fn a_scan_does_not_go_on_among_other_nodes() {
+    let pool = |nodes: &[&'static str]| [PoolPlan::new(Protocol::Redis, nodes)];
+    let outdated = b"-ERR invalid cursor: the pool had other nodes when this scan began\r\n";
+    let mut stage = Stage::new(&pool(&["a", "b"]));
+    let client = stage.connect(0).expect("there is room");
+    let scan = |stage: &mut Stage, cursor: &str, nodes: Option<&[&'static str]>| {
+        stage.send(client, &request(&["SCAN", cursor]));
+        if let Some(nodes) = nodes {
+            stage.replace(&pool(nodes));
+        }
+        stage.settle();
+        stage.received(client)
+    };
+    let cursor_of = |reply: &[u8]| {
+        let line = reply.split(|&byte| byte == b'\n').nth(2).expect("a cursor");
+        String::from_utf8_lossy(line).trim().to_owned()
+    };
+    // Each node answers 5, then 0.
+    let first = cursor_of(&scan(&mut stage, "0", None));
+    let second = cursor_of(&scan(&mut stage, &first, None));
+    for (nodes, cursor) in [
+        // Another node has the number, the next one is another, and there is one alone.
+        (&["0", "a", "b"][..], &second),
+        (&["a", "0"], &first),
+        (&["b"], &second),
+        (&["b"], &first),
+    ] {
+        stage.replace(&pool(nodes));
+        assert_eq!(scan(&mut stage, cursor, None), outdated, "{nodes:?}");
+        // The same nodes again: it goes on.
+        stage.replace(&pool(&["a", "b"]));
+        assert!(scan(&mut stage, cursor, None).starts_with(b"*2\r\n"));
+        assert_eq!(scan(&mut stage, cursor, Some(nodes)), outdated, "under way: {nodes:?}");
+        stage.replace(&pool(&["a", "b"]));
+    }
+    // One alone hands out its own cursors.
+    stage.replace(&pool(&["a"]));
+    assert_eq!(cursor_of(&scan(&mut stage, "0", None)), "5");
+    stage.replace(&pool(&["a", "b"]));
+    assert_eq!(scan(&mut stage, "5", None), outdated);
+}
+
+#[test]
+fn what_was_gathered_bears_the_names_of_those_who_were_asked() {
+    let pool = |nodes: &[&'static str]| [PoolPlan::new(Protocol::Memcache, nodes)];
+    let mut stage = Stage::new(&pool(&["a", "b", "c"]));
+    let client = stage.connect(0).expect("there is room");
+    stage.send(client, b"stats\r\n");
+    stage.replace(&pool(&["c"]));
+    stage.replace(&pool(&["0", "c"]));
+    stage.settle();
+    let answer = stage.received(client);
+    assert_eq!(answer, b"STAT a:pid 1\r\nSTAT b:pid 1\r\nSTAT c:pid 1\r\nEND\r\n");
+}

@@ -7,6 +7,7 @@ use super::rehearsal::walk;
 mod failures;
 mod pressure;
 mod sessions;
+mod subscriptions;
 mod transactions;
 
 #[test]

@@ -225,3 +225,84 @@ fn a_subscriber_whose_node_is_gone_is_closed() {
     stage.replace(&[PoolPlan::new(Protocol::Redis, &["a", "d"])]);
     assert!(!stage.is_open(client));
 }
+
+/// What the backend was sent that it has not answered; it is answered with `answer`.
+fn exchange(stage: &mut Stage, backend: usize, answer: &[u8]) -> String {
+    let wire = stage.wires.get(Link::Backend(backend)).expect("it is open");
+    let asked = std::mem::take(&mut wire.sent);
+    stage.arrive(Link::Backend(backend), answer);
+    stage.turn();
+    String::from_utf8_lossy(&asked).replace("\r\n", " ")
+}
+
+#[test]
+fn nothing_follows_a_multi_before_the_node_has_agreed() {
+    let mut stage = stage();
+    for is_refused in [true, false] {
+        let client = stage.connect(0).expect("there is room");
+        let all = [&["MULTI"][..], &["PING"], &["SET", "e1", "x"], &["EXEC"], &["PING"]];
+        stage.send(client, &all.map(request).concat());
+        assert_eq!(stage.received(client), b"+OK\r\n+QUEUED\r\n");
+        let own = stage.core.backends.iter().find(|(_, backend)| backend.owner.is_some());
+        let own = own.expect("it has a connection").0;
+        stage.finish_connecting(own, true);
+        if is_refused {
+            let refusal = b"-NOPERM this user has no permissions to run the 'multi' command\r\n";
+            assert_eq!(exchange(&mut stage, own, refusal), "*1 $5 MULTI ");
+            assert!(!stage.core.backends.contains(own));
+            let answer = [
+                refusal,
+                &b"-EXECABORT Transaction discarded because of previous errors.\r\n"[..],
+                b"+PONG\r\n",
+            ];
+            assert_eq!(stage.received(client), answer.concat());
+        } else {
+            assert_eq!(exchange(&mut stage, own, b"+OK\r\n"), "*1 $5 MULTI ");
+            assert_eq!(
+                exchange(&mut stage, own, b"+QUEUED\r\n+QUEUED\r\n*2\r\n+PONG\r\n+OK\r\n"),
+                "*1 $4 PING *3 $3 SET $2 e1 $1 x *1 $4 EXEC "
+            );
+            assert_eq!(stage.received(client), b"+QUEUED\r\n*2\r\n+PONG\r\n+OK\r\n+PONG\r\n");
+        }
+    }
+}
+
+#[test]
+fn a_multi_that_is_refused_behind_a_watch_begins_nothing() {
+    let mut stage = stage();
+    let client = stage.connect(0).expect("there is room");
+    said(&mut stage, client, &[&["WATCH", "e1"]]);
+    let own = stage.core.backends.iter().find(|(_, backend)| backend.owner.is_some());
+    let own = own.expect("it watches").0;
+    stage.wires.get(Link::Backend(own)).expect("it is open").sent.clear();
+    stage.send(client, &[&["MULTI"][..], &["GET", "e1"], &["EXEC"]].map(request).concat());
+    assert_eq!(exchange(&mut stage, own, b"-NOPERM no\r\n"), "*1 $5 MULTI ");
+    assert_eq!(exchange(&mut stage, own, b"$1\r\nx\r\n"), "*2 $3 GET $2 e1 ");
+    assert_eq!(stage.received(client), b"-NOPERM no\r\n$1\r\nx\r\n-ERR EXEC without MULTI\r\n");
+}
+
+#[test]
+fn a_node_that_does_not_answer_a_multi_does_not_hold_the_client_for_ever() {
+    let mut stage = stage();
+    for is_silent in [true, false] {
+        let client = stage.connect(0).expect("there is room");
+        let all = [&["MULTI"][..], &["SET", "e1", "x"], &["EXEC"], &["PING"]];
+        stage.send(client, &all.map(request).concat());
+        let own = stage.core.backends.iter().find(|(_, backend)| backend.owner.is_some());
+        let own = own.expect("it has a connection").0;
+        stage.finish_connecting(own, true);
+        if is_silent {
+            stage.wait(Duration::from_millis(401));
+        } else {
+            stage.arrive(Link::Backend(own), b":1\r\n");
+            stage.turn();
+        }
+        let answer = String::from_utf8(stage.received(client)).expect("text");
+        let start = if is_silent { "+OK\r\n-ERR Connection timed out\r\n" } else { "+OK\r\n-ERR " };
+        assert!(answer.starts_with(start), "{answer}");
+        assert!(
+            answer.contains("\r\n-EXECABORT ") && answer.ends_with("\r\n+PONG\r\n"),
+            "{answer}"
+        );
+    }
+}
