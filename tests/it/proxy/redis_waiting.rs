@@ -41,11 +41,12 @@ fn waiting_may_take_longer_than_the_pools_timeout() {
     let Some(redis) = Redis::start(2) else { return };
     let keys =
         ["BLPOP", "BRPOP", "BZPOPMIN", "BZPOPMAX"].map(|command| (command, redis.key(0, "k")));
-    Sides::ours(&redis, &["timeout: 200"]).each(|proxy| {
+    // What is left behind the command's own time is for a machine that is busy.
+    Sides::ours(&redis, &["timeout: 600"]).each(|proxy| {
         for (command, key) in &keys {
             let start = Instant::now();
-            assert_eq!(proxy.client().ask(&format!("{command} {key} 0.5")), "*-1\r\n", "{command}");
-            assert!(start.elapsed() >= Duration::from_millis(490));
+            assert_eq!(proxy.client().ask(&format!("{command} {key} 0.9")), "*-1\r\n", "{command}");
+            assert!(start.elapsed() >= Duration::from_millis(890));
         }
         let key = &keys[0].1;
         assert_eq!(proxy.client().ask(&format!("BLMOVE {key} {key} LEFT LEFT 0.3")), "*-1\r\n");
