@@ -237,6 +237,10 @@ fn beyond_the_text(text: &str) -> Option<&'static str> {
              address resolution of 'nohost.invalid:22121' failed: ",
         );
     }
+    // Both programs fail when they start.
+    if text.contains("listen: 127.0.0.1:01\n") {
+        return Some("pools 'p' and 'q' listen on the same address '127.0.0.1:01'");
+    }
     let has = |line: &str| text.contains(&format!("  {line}\n"));
     match cfg!(feature = "proxy-tls") {
         true if has("server_tls_ca: /a") => Some("directive \"server_tls_ca\": cannot read /a: "),
