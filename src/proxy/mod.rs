@@ -22,6 +22,7 @@ mod control;
 mod core;
 mod daemon;
 mod driver;
+mod entrances;
 mod host;
 mod log;
 mod options;
