@@ -350,6 +350,37 @@ fn a_pid_file_that_cannot_be_written_ends_a_daemon_alone() {
     fs::remove_dir_all(directory).unwrap();
 }
 
+/// nutcracker writes its own number over that of the other, which nobody can stop then.
+#[test]
+fn two_daemons_do_not_share_a_pid_file() {
+    let directory = scratch();
+    let [port, stats] = [free_port(), free_port()];
+    fs::write(directory.join("good.yml"), good(&format!("127.0.0.1:{port}"))).unwrap();
+    let stats = stats.to_string();
+    let first = ["-c", "good.yml", "-a", "127.0.0.1", "-s", &stats, "-p", "pid"];
+    let mut process = Process::start(Command::new(OURS).args(first), directory.clone());
+    let pid = || fs::read_to_string(directory.join("pid")).unwrap_or_default();
+    within(Duration::from_secs(20), "its number", || pid() == process.id().to_string());
+    let [port, stats] = [free_port(), free_port()];
+    fs::write(directory.join("other.yml"), good(&format!("127.0.0.1:{port}"))).unwrap();
+    let stats = stats.to_string();
+    let other =
+        ["-c", "other.yml", "-a", "127.0.0.1", "-s", &stats, "-o", "other.log", "-p", "pid"];
+    let ours = end(OURS, &[&other[..], &["-d"]].concat(), &directory);
+    let number = process.id();
+    let text =
+        format!("pid file 'pid' cannot be written: it is that of process {number}, which runs");
+    assert_eq!((ours.code, ours.first_line()), (Some(1), &*text));
+    assert_eq!(pid(), number.to_string());
+    // One that was killed leaves its file to the next.
+    process.kill();
+    let mut process = Process::start(Command::new(OURS).args(first), directory.clone());
+    within(Duration::from_secs(20), "its number", || pid() == process.id().to_string());
+    process.signal(rustix::process::Signal::TERM);
+    within(Duration::from_secs(20), "it ends", || process.has_ended());
+    assert!(!directory.join("pid").exists());
+}
+
 #[test]
 fn lines_of_the_log_have_the_time_that_nutcrackers_have() {
     beside_nutcracker(|directory| {
