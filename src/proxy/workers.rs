@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use super::changes::changed_directives;
 use super::configuration;
 use super::control::Workers;
+use super::core::Note;
 use super::driver::Handle;
 use super::driver::ListenerOrder;
 use super::driver::Listening;
@@ -33,6 +34,9 @@ use crate::node::Address;
 /// How long workers have to say what they have counted, or that a configuration is in force.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// A level of the log, as nutcracker counts them.
+const NOTICE: u8 = 5;
+
 /// All workers.
 pub(super) struct Crew {
     handles: Vec<Handle>,
@@ -41,6 +45,8 @@ pub(super) struct Crew {
     pools: Mutex<Vec<Pool>>,
     /// Where clients come in; `None` when no more are taken. Not held while anything is waited for.
     entrances: Mutex<Option<Vec<Entrance>>>,
+    /// What each worker has told last.
+    told: Mutex<Vec<Option<Stats>>>,
 }
 
 /// A pool that is in force.
@@ -76,8 +82,13 @@ impl Crew {
             handles.push(handle);
         }
         let entrances = Mutex::new(Some(Vec::new()));
-        let crew = Self { handles, threads: Mutex::default(), pools: Mutex::default(), entrances };
-        crew.put_in_force(config)?;
+        let told = Mutex::new(vec![None; count]);
+        let (threads, pools) = (Mutex::default(), Mutex::default());
+        let crew = Self { handles, threads, pools, entrances, told };
+        let (opened, _) = crew.put_in_force(config)?;
+        for text in opened {
+            notes(&Note { level: NOTICE, text });
+        }
         for (number, worker) in workers.into_iter().enumerate() {
             let thread = std::thread::Builder::new().name(format!("worker-{number}"));
             let thread = thread.spawn(move || worker.run()).map_err(complain)?;
@@ -217,19 +228,18 @@ fn sockets(
 
 impl Workers for Crew {
     fn stats(&self) -> Stats {
-        let (sender, answers) = mpsc::channel();
-        let asked =
-            self.handles.iter().filter(|handle| handle.tell(Order::Stats(sender.clone()))).count();
-        drop(sender);
-        let mut all = Stats::default();
+        let ask = |handle: &Handle| {
+            let (sender, answer) = mpsc::channel();
+            handle.tell(Order::Stats(sender));
+            answer
+        };
+        let answers: Vec<_> = self.handles.iter().map(ask).collect();
         let until = now() + PATIENCE;
-        for _ in 0..asked {
-            match answers.recv_timeout(until.saturating_duration_since(now())) {
-                Ok(stats) => all.add(stats),
-                Err(_) => break,
-            }
-        }
-        all
+        let answers = answers
+            .into_iter()
+            .map(|answer| answer.recv_timeout(until.saturating_duration_since(now())).ok());
+        let answers = answers.collect();
+        added_up(answers, &mut self.told.lock())
     }
 
     fn reload(&self, config: NutcrackerConfig) -> Result<Vec<String>, String> {
@@ -257,6 +267,24 @@ impl Workers for Crew {
     }
 }
 
+/// All that was counted. For a worker that does not answer now it is what it has told last: without, what is counted
+/// would go backwards, and whoever watches it would see as much again when it answers. Nothing if none does.
+fn added_up(answers: Vec<Option<Stats>>, told: &mut [Option<Stats>]) -> Stats {
+    let mut all = Stats::default();
+    if answers.iter().all(Option::is_none) {
+        return all;
+    }
+    for (answer, told) in answers.into_iter().zip(told) {
+        if answer.is_some() {
+            *told = answer;
+        }
+        if let Some(stats) = told {
+            all.add(stats.clone());
+        }
+    }
+    all
+}
+
 #[expect(clippy::disallowed_methods, reason = "the control plane is where time enters")]
 fn now() -> Instant {
     Instant::now()
@@ -282,6 +310,7 @@ mod tests {
             threads: Mutex::new(threads),
             pools: Mutex::default(),
             entrances: Mutex::new(Some(Vec::new())),
+            told: Mutex::default(),
         };
         (crew, senders)
     }
@@ -311,6 +340,18 @@ mod tests {
             std::thread::yield_now();
         }
         assert!(crew.finish());
+    }
+
+    #[test]
+    fn counters_do_not_go_backwards_when_a_worker_hangs() {
+        let counted = |total_connections| Some(Stats { total_connections, ..Stats::default() });
+        let mut told = vec![None, None];
+        let mut all = |answers| added_up(answers, &mut told).total_connections;
+        assert_eq!(all(vec![counted(5), None]), 5);
+        assert_eq!(all(vec![counted(6), counted(10)]), 16);
+        assert_eq!(all(vec![counted(7), None]), 17);
+        assert_eq!(all(vec![None, None]), 0);
+        assert_eq!(all(vec![None, counted(12)]), 19);
     }
 
     #[test]
