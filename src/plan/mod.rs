@@ -37,6 +37,10 @@ pub(crate) use scatter::Plan;
 pub(crate) use scatter::designated;
 pub(crate) use scatter::one_node;
 pub(crate) use scatter::scatter;
+#[cfg(feature = "proxy")]
+pub(crate) use scatter::scatter_in;
+#[cfg(feature = "proxy")]
+pub(crate) use split::Room;
 pub(crate) use split::Split;
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use super::refusal::ejected;
 use super::refusal::foreign_pattern;
 use super::refusal::no_live_node;
 use super::refusal::unroutable;
+use super::split::Room;
 use super::split::Split;
 use crate::command::CommandRule;
 use crate::command::FanOut;
@@ -49,11 +50,21 @@ pub(crate) fn designated(router: &Router) -> Result<NodeId> {
 /// Keys on different nodes, a node that is ejected and keeps its keys, no live node. Nothing is to be
 /// sent then.
 pub(crate) fn scatter(args: &[&[u8]], rule: &CommandRule, router: &Router) -> Result<Plan> {
+    scatter_in(args, rule, router, &mut Room::default())
+}
+
+/// As [`scatter`], in room that may have been used before.
+pub(crate) fn scatter_in(
+    args: &[&[u8]],
+    rule: &CommandRule,
+    router: &Router,
+    room: &mut Room,
+) -> Result<Plan> {
     let rule = rule.for_arguments(args);
     match rule.fan_out() {
         FanOut::OneNode => one_node(args, rule, router).map(Plan::One),
         FanOut::ByKey(gather) => match rule.units_of(args) {
-            Ok(units) => Split::plan(args, units, gather, router),
+            Ok(units) => Split::plan(args, units, gather, router, room),
             Err(_) => designated(router).map(Plan::One),
         },
         FanOut::AllNodes(gather) => {

@@ -19,9 +19,45 @@ use crate::topology::Unroutable;
 pub(crate) struct Split {
     gather: Gather,
     units: Units,
+    groups: Groups,
+}
+
+/// The units, grouped by node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Groups {
     /// Numbers of the units, grouped by node and in the order of the request inside a group.
     order: Vec<u32>,
+    /// The fragment of each unit.
+    owners: Vec<u16>,
     fragments: Vec<Fragment>,
+}
+
+/// Room for splits, used again by whoever makes very many of them.
+#[derive(Debug, Default)]
+pub(crate) struct Room {
+    owners: Vec<NodeId>,
+    /// Of each node: how many units it has, and then where the next one goes.
+    ends: Vec<u32>,
+    spare: Vec<Groups>,
+}
+
+impl Room {
+    /// As many spare ones are kept, of no more units than this.
+    #[cfg(feature = "proxy")]
+    const SPARE: usize = 64;
+    #[cfg(feature = "proxy")]
+    const UNITS: usize = 1024;
+
+    /// Takes back what a split that is done with was made of.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn give(&mut self, split: Split) {
+        if self.spare.len() < Self::SPARE && split.groups.order.capacity() <= Self::UNITS {
+            self.spare.push(split.groups);
+        }
+        if self.owners.capacity() > Self::UNITS {
+            self.owners = Vec::new();
+        }
+    }
 }
 
 /// The part for one node: a range of `order`.
@@ -42,8 +78,11 @@ impl Split {
         units: Units,
         gather: Gather,
         router: &Router,
+        room: &mut Room,
     ) -> Result<Plan> {
-        let mut owners = Vec::with_capacity(units.count);
+        let Room { owners, ends, spare } = room;
+        owners.clear();
+        owners.reserve(units.count);
         let mut has_ring = true;
         router.route_many(units.keys(args), |_, node| match node {
             Ok(node) | Err(Unroutable::Ejected(node)) => owners.push(node),
@@ -52,14 +91,17 @@ impl Split {
         if !has_ring {
             return Err(no_live_node());
         }
-        let (order, fragments) = group(&owners, router.nodes().len());
-        match fragments.as_slice() {
-            [only] if router.is_refused(only.node) => {
-                Err(unroutable(Unroutable::Ejected(only.node), router))
-            }
-            [only] => Ok(Plan::One(only.node)),
-            _ => Ok(Plan::Split(Self { gather, units, order, fragments })),
+        ends.clear();
+        ends.resize(router.nodes().len(), 0);
+        if let Some(only) = only_owner(owners) {
+            return match router.is_refused(only) {
+                true => Err(unroutable(Unroutable::Ejected(only), router)),
+                false => Ok(Plan::One(only)),
+            };
         }
+        let mut groups = spare.pop().unwrap_or_default();
+        groups.fill(owners, ends);
+        Ok(Plan::Split(Self { gather, units, groups }))
     }
 
     pub(crate) fn gather(&self) -> Gather {
@@ -68,7 +110,7 @@ impl Split {
 
     /// The node of each fragment.
     pub(crate) fn nodes(&self) -> impl ExactSizeIterator<Item = NodeId> {
-        self.fragments.iter().map(|fragment| fragment.node)
+        self.groups.fragments.iter().map(|fragment| fragment.node)
     }
 
     /// How many keys the request has.
@@ -78,7 +120,13 @@ impl Split {
 
     /// The places of a fragment's keys among the keys of the request.
     pub(crate) fn places(&self, fragment: usize) -> &[u32] {
-        &self.order[self.fragments[fragment].range.clone()]
+        &self.groups.order[self.groups.fragments[fragment].range.clone()]
+    }
+
+    /// The fragment of each key.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn owners(&self) -> &[u16] {
+        &self.groups.owners
     }
 
     /// The keys of a fragment.
@@ -149,31 +197,46 @@ impl Units {
     }
 }
 
-/// Groups the units by owner, in ascending order of the owners: a counting sort.
-fn group(owners: &[NodeId], nodes: usize) -> (Vec<u32>, Vec<Fragment>) {
-    let mut ends = vec![0u32; nodes];
-    for owner in owners {
-        ends[owner.index()] += 1;
-    }
-    let mut fragments = Vec::new();
-    let mut start = 0;
-    for (index, end) in ends.iter_mut().enumerate() {
-        let count = *end;
-        *end = start;
-        if count > 0
-            && let Some(node) = NodeId::new(index)
-        {
-            fragments.push(Fragment { node, range: start as usize..(start + count) as usize });
+/// The one owner of all units, if there is only one.
+fn only_owner(owners: &[NodeId]) -> Option<NodeId> {
+    let (&first, rest) = owners.split_first()?;
+    rest.iter().all(|&owner| owner == first).then_some(first)
+}
+
+impl Groups {
+    /// Groups the units by owner, in ascending order of the owners: a counting sort. `ends` has a zero for each node.
+    fn fill(&mut self, owners: &[NodeId], ends: &mut [u32]) {
+        for owner in owners {
+            ends[owner.index()] += 1;
         }
-        start += count;
+        self.fragments.clear();
+        let mut start = 0;
+        for (index, end) in ends.iter_mut().enumerate() {
+            let count = *end;
+            *end = start;
+            if count > 0
+                && let Some(node) = NodeId::new(index)
+            {
+                self.fragments
+                    .push(Fragment { node, range: start as usize..(start + count) as usize });
+            }
+            start += count;
+        }
+        self.order.clear();
+        self.order.resize(owners.len(), 0);
+        for (unit, owner) in owners.iter().enumerate() {
+            let place = &mut ends[owner.index()];
+            self.order[*place as usize] = unit as u32;
+            *place += 1;
+        }
+        self.owners.clear();
+        self.owners.resize(owners.len(), 0);
+        for (number, fragment) in self.fragments.iter().enumerate() {
+            for &unit in &self.order[fragment.range.clone()] {
+                self.owners[unit as usize] = number as u16;
+            }
+        }
     }
-    let mut order = vec![0; owners.len()];
-    for (unit, owner) in owners.iter().enumerate() {
-        let place = &mut ends[owner.index()];
-        order[*place as usize] = unit as u32;
-        *place += 1;
-    }
-    (order, fragments)
 }
 
 #[cfg(test)]
@@ -192,7 +255,9 @@ mod tests {
         }
         args.push(b"tail");
         let units = Units { first: 1, step: 3, count: 9 };
-        let Plan::Split(split) = Split::plan(&args, units, Gather::First, &router).unwrap() else {
+        let Plan::Split(split) =
+            Split::plan(&args, units, Gather::First, &router, &mut Room::default()).unwrap()
+        else {
             panic!("nine keys on one node");
         };
         let mut seen: Vec<u32> = Vec::new();

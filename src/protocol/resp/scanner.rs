@@ -64,8 +64,7 @@ impl Scanner {
                     None => return Ok(None),
                 }
                 self.is_in_string = false;
-            } else {
-                self.skip_short_strings(bytes);
+            } else if !self.skip_short_strings(bytes) {
                 let Some(header) = Header::read(&bytes[self.position.min(bytes.len())..])? else {
                     return Ok(None);
                 };
@@ -100,20 +99,24 @@ impl Scanner {
         }
     }
 
-    /// Passes over short strings in an aggregate, of which there may be very many; the last one is left.
+    /// Passes over short strings in an aggregate, of which there may be very many. Answers whether the last reply in
+    /// it was one: it is still counted.
     #[inline]
-    fn skip_short_strings(&mut self, bytes: &[u8]) {
+    fn skip_short_strings(&mut self, bytes: &[u8]) -> bool {
         let Some(left) = self.open.last_mut() else {
-            return;
+            return false;
         };
-        while *left > 1
-            && let Some(rest) = bytes.get(self.position..)
+        while let Some(rest) = bytes.get(self.position..)
             && let Some((header, string)) = short_string(rest)
             && let Some([b'\r', b'\n']) = rest.get(header + string..header + string + 2)
         {
             self.position += header + string + 2;
+            if *left == 1 {
+                return true;
+            }
             *left -= 1;
         }
+        false
     }
 
     /// How many bytes are missing at least, of the reply that begins `bytes`, which were scanned.
@@ -165,6 +168,11 @@ impl Header {
     /// Reads the header at the start of `bytes`; `None` if it is not complete.
     #[inline]
     pub(crate) fn read(bytes: &[u8]) -> Result<Option<Self>, BrokenFrame> {
+        if let &[kind @ (b'*' | b'$'), digit @ b'0'..=b'9', b'\r', b'\n', ..] = bytes {
+            // As most are.
+            let body = Body::new(kind, Some(u64::from(digit - b'0')))?;
+            return Ok(Some(Self { length: 4, body }));
+        }
         let Some((&kind, line)) = bytes.split_first() else {
             return Ok(None);
         };

@@ -203,25 +203,48 @@ impl Core {
         };
         let (command, at) = (ticket.command, ticket.at);
         session.held -= gathering.bytes();
-        let gathered = match &gathering.how {
+        // What is next for the client is put together where it goes.
+        let is_next = place == 0;
+        let mut out = match is_next {
+            true => session.out.take(&mut self.buffers),
+            false => self.buffers.take(),
+        };
+        let start = out.len();
+        let broken = match &gathering.how {
             How::Split(_) | How::All(_) | How::Found => {
-                super::redis::gather(&gathering, pool, is_resp3, &mut self.buffers)
+                super::redis::gather(&gathering, pool, is_resp3, &mut out)
             }
-            How::Values { .. } | How::Lines | How::Stats => {
-                (memcache::gather(&gathering, pool, &mut self.buffers), None)
+            How::Values(_) | How::Lines | How::Stats => {
+                memcache::gather(&gathering, pool, &mut out);
+                None
             }
         };
-        let (gathered, broken) = gathered;
         if let Some(node) = broken {
             self.distrusted.push((session.pool, node, session.serial, is_resp3));
         }
-        session.put(place, &gathered, &mut self.buffers);
-        self.count_answer(key, command, at, is_error(&gathered));
-        self.buffers.give(gathered);
+        let is_error = is_error(&out[start..]);
+        if is_next {
+            session.learn(out.len() - start);
+            session.out.put_back(out);
+            session.pop(&mut self.buffers);
+        } else {
+            session.put(place, &out, &mut self.buffers);
+            self.buffers.give(out);
+        }
+        self.count_answer(key, command, at, is_error);
         for part in gathering.parts.drain(..) {
             if let Some(Ok(bytes) | Err(bytes)) = part.reply {
                 self.buffers.give(bytes);
             }
+        }
+        match gathering.how {
+            How::Split(split) => self.room.give(split),
+            How::Values(mut retrieval) => {
+                if retrieval.clear() {
+                    self.retrievals.push(retrieval);
+                }
+            }
+            _ => {}
         }
         self.answered(key, place);
     }
@@ -323,7 +346,7 @@ impl Core {
         session.is_streamed = false;
         session.learn(length);
         let ticket = session.queue.front().map(|ticket| (ticket.command, ticket.at));
-        session.pop_answered(&mut self.buffers);
+        session.pop(&mut self.buffers);
         if let Some((command, at)) = ticket {
             self.count_answer(session_key, command, at, false);
         }
@@ -349,7 +372,9 @@ fn broken_part(gathering: &Gathering, part: u16, reply: &[u8]) -> Option<&'stati
     match &gathering.how {
         How::Split(split) => super::redis::broken_fragment(split, usize::from(part), reply),
         How::All(how) => super::redis::broken_reply(*how, reply),
-        How::Values { keys, .. } => memcache::broken_values(keys.get(usize::from(part))?, reply),
+        How::Values(retrieval) => {
+            memcache::broken_values(retrieval.keys().get(usize::from(part))?, reply)
+        }
         How::Found | How::Lines | How::Stats => None,
     }
 }

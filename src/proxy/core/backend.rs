@@ -240,11 +240,11 @@ impl Backend {
     /// only listened to.
     pub(super) fn silent_from(&self, timeout: u64) -> Option<u64> {
         let oldest = self.queue.front()?;
+        let since = self.heard_at.max(oldest.at);
         if matches!(self.stage, Stage::Opening | Stage::Greeting(_)) {
-            return Some(self.heard_at.saturating_add(timeout));
+            return Some(since.saturating_add(timeout));
         }
         let is_asked = oldest.purpose != Purpose::Subscription && !self.is_paused;
-        let since = self.heard_at.max(oldest.at);
         is_asked.then(|| since.saturating_add(TIMEOUTS.saturating_mul(timeout)))
     }
 

@@ -4,8 +4,6 @@
 #[derive(Debug, Default)]
 pub(super) struct Buffers {
     free: Vec<Vec<u8>>,
-    /// Room for the parts of a request's keys.
-    pub(super) owners: Vec<u16>,
     /// For large replies.
     large: Vec<Vec<u8>>,
     /// For large requests: all of their bytes were written before.
@@ -111,6 +109,17 @@ impl Outgoing {
             self.bytes = buffers.take();
         }
         &mut self.bytes
+    }
+
+    /// What is there, to be [put back](Self::put_back) with more behind it.
+    #[inline]
+    pub(super) fn take(&mut self, buffers: &mut Buffers) -> Vec<u8> {
+        std::mem::take(self.tail(buffers))
+    }
+
+    #[inline]
+    pub(super) fn put_back(&mut self, bytes: Vec<u8>) {
+        self.bytes = bytes;
     }
 
     /// Appends what a socket did not take, which may be much.

@@ -20,7 +20,7 @@ use crate::topology::Unroutable;
 mod gather;
 
 pub(super) use crate::protocol::memcache::serving::ReplyScanner as ReplyEnd;
-pub(super) use gather::KeyList;
+pub(super) use gather::Retrieval;
 pub(super) use gather::broken_values;
 pub(super) use gather::gather;
 
@@ -107,11 +107,12 @@ fn index_of(line: &[u8]) -> u16 {
 impl Core {
     /// Takes the request at the start of `bytes`.
     #[inline]
-    pub(super) fn take_memcache_request(
+    pub(super) fn take_memcache_request<'b>(
         &mut self,
         sockets: &mut impl Sockets,
         key: usize,
-        bytes: &[u8],
+        bytes: &'b [u8],
+        names: &mut Vec<&'b [u8]>,
     ) -> Taken {
         let request = match self.sessions[key].lines.read(bytes) {
             Ok(Arrival::Whole(request)) => request,
@@ -130,7 +131,7 @@ impl Core {
             }
         };
         let raw = &bytes[..request.length];
-        if self.memcache_command(sockets, key, &request, raw) {
+        if self.memcache_command(sockets, key, &request, raw, names) {
             Taken::Bytes(raw.len())
         } else {
             Taken::Stalled
@@ -139,12 +140,13 @@ impl Core {
 
     /// Carries out one request; false if it has to wait.
     #[inline]
-    fn memcache_command(
+    fn memcache_command<'b>(
         &mut self,
         sockets: &mut impl Sockets,
         key: usize,
-        request: &Request<'_>,
+        request: &Request<'b>,
         raw: &[u8],
+        names: &mut Vec<&'b [u8]>,
     ) -> bool {
         let index = index_of(raw);
         match &request.command {
@@ -152,7 +154,11 @@ impl Core {
                 let name = retrieve.keys().next().unwrap_or_default();
                 self.send_on(sockets, key, name, request, raw, Asked::Values(1))
             }
-            Command::Retrieve(retrieve) => self.retrieve(sockets, key, index, retrieve, raw),
+            Command::Retrieve(retrieve) => {
+                names.clear();
+                names.extend(retrieve.keys());
+                self.retrieve(sockets, key, index, retrieve, names, raw)
+            }
             Command::Store { key: name } | Command::Single { key: name } => {
                 self.send_on(sockets, key, name, request, raw, Asked::Line)
             }
@@ -264,48 +270,35 @@ impl Core {
         key: usize,
         index: u16,
         retrieve: &Retrieve<'_>,
+        names: &[&[u8]],
         raw: &[u8],
     ) -> bool {
         let session = &self.sessions[key];
         let (pool, serial) = (session.pool, session.serial);
         let view = &self.pools[pool];
-        let names: Vec<&[u8]> = retrieve.keys().collect();
-        let mut owners = Vec::with_capacity(names.len());
+        let mut retrieval = self.retrievals.pop().unwrap_or_default();
         let mut lost = false;
         view.snapshot.router().route_many(names.iter().copied(), |_, node| {
-            match node {
-                Ok(node) => owners.push(node.index() as u16),
+            retrieval.owners.push(match node {
+                Ok(node) => node.index() as u16,
                 Err(Unroutable::Ejected(_) | Unroutable::NoLiveNode) => {
                     lost = true;
-                    owners.push(gather::NOWHERE);
+                    gather::NOWHERE
                 }
-            };
+            });
         });
         if lost && !view.settings.failed_reads_are_misses {
             return self.refuse_unreachable(key, index);
         }
-        let mut fragments: Vec<KeyList> = Vec::new();
-        let mut nodes: Vec<NodeId> = Vec::new();
-        let mut part_of = vec![gather::NOWHERE; view.nodes.len()];
-        for (name, owner) in names.iter().zip(&mut owners) {
-            if *owner == gather::NOWHERE {
-                continue;
-            }
-            let part = &mut part_of[usize::from(*owner)];
-            if *part == gather::NOWHERE {
-                *part = fragments.len() as u16;
-                fragments.push(KeyList::default());
-                nodes.extend(NodeId::new(usize::from(*owner)));
-            }
-            fragments[usize::from(*part)].push(name);
-            *owner = *part;
-        }
-        if nodes.is_empty() {
+        retrieval.deal(names.iter().copied());
+        if retrieval.nodes().is_empty() {
             self.answer_now(key, index, b"END\r\n");
             return true;
         }
-        let mut backends = Vec::with_capacity(nodes.len());
-        for &node in &nodes {
+        // Room that is used again: there are many such requests.
+        let mut backends = std::mem::take(&mut self.split_backends);
+        backends.clear();
+        for &node in retrieval.nodes() {
             let backend = self.shared_backend(pool, node, serial, false);
             if self.is_full(backend, key) {
                 return false;
@@ -321,26 +314,27 @@ impl Core {
             }
             return true;
         }
-        self.pools[pool].counters.fragments += nodes.len() as u64;
+        self.pools[pool].counters.fragments += backends.len() as u64;
         let pending = self.issue(key, index, Purpose::Nothing, 0);
         let mut failed = Vec::new();
-        for (part, &backend) in backends.iter().enumerate() {
+        for (part, (&backend, keys)) in backends.iter().zip(retrieval.keys()).enumerate() {
             match self.admit(sockets, backend) {
                 Ok(()) => {
                     let out = self.backends[backend].out.tail(&mut self.buffers);
                     let before = out.len();
-                    retrieve.write_fragment(out, fragments[part].iter());
+                    retrieve.write_fragment(out, keys.iter());
                     let bytes = (out.len() - before) as u32;
                     let purpose = Purpose::Part(part as u16);
-                    let asked = Asked::Values(fragments[part].len() as u32);
+                    let asked = Asked::Values(keys.len() as u32);
                     self.expect(backend, Pending { purpose, bytes, asked, ..pending });
                     self.mark_dirty(super::Link::Backend(backend));
                 }
                 Err(text) => failed.push((part, text)),
             }
         }
-        let how = How::Values { keys: fragments, owners };
-        self.gather_for(key, &pending, Gathering::new(how, nodes.into_iter()));
+        self.split_backends = backends;
+        let parts = Gathering::parts_of(retrieval.nodes().iter().copied());
+        self.gather_for(key, &pending, Gathering::of(How::Values(retrieval), parts));
         self.fail_parts(sockets, &pending, failed);
         true
     }

@@ -24,6 +24,7 @@ use slab::Slab;
 use super::settings::Endpoint;
 use crate::command::CommandTable;
 use crate::node::NodeId;
+use crate::plan::Room;
 use crate::topology::Member;
 
 mod answers;
@@ -49,6 +50,7 @@ mod topology;
 use backend::Backend;
 use buffers::Buffers;
 pub(super) use closing::Closed;
+use memcache::Retrieval;
 use pool::NodeCounters;
 use pool::Pool;
 use session::Session;
@@ -108,8 +110,10 @@ pub(super) struct Core {
     next_serial: u32,
     /// Room for the arguments of a request.
     args: Vec<&'static [u8]>,
-    /// Room for the backends of a request that goes to several nodes.
+    /// Room for requests that go to several nodes, and for their backends.
+    room: Room,
     split_backends: Vec<usize>,
+    retrievals: Vec<Box<Retrieval>>,
     /// When the next deadline may pass, in microseconds.
     next_deadline: u64,
     /// When to look next for what is done now and then, in microseconds.
@@ -154,7 +158,9 @@ impl Core {
             woken: Vec::new(),
             next_serial: 0,
             args: Vec::new(),
+            room: Room::default(),
             split_backends: Vec::new(),
+            retrievals: Vec::new(),
             next_deadline: u64::MAX,
             next_chores: 0,
             next_release: 0,
@@ -184,6 +190,8 @@ impl Core {
             self.do_chores(sockets);
             if self.micros >= self.next_release {
                 self.buffers.release_blocks();
+                self.room = Room::default();
+                self.retrievals = Vec::new();
                 self.next_release = self.micros + RELEASE.as_micros() as u64;
             }
             self.next_chores = self.micros + CHORES.as_micros() as u64;

@@ -184,14 +184,9 @@ impl Session {
         }
     }
 
-    /// The first ticket was answered piece by piece.
-    pub(super) fn pop_answered(&mut self, buffers: &mut Buffers) {
-        self.pop(buffers);
-    }
-
     /// The first ticket is answered; what is ready behind it goes out too.
     #[inline]
-    fn pop(&mut self, buffers: &mut Buffers) {
+    pub(super) fn pop(&mut self, buffers: &mut Buffers) {
         self.queue.pop_front();
         self.first = self.first.wrapping_add(1);
         while let Some(ticket) = self.queue.front() {

@@ -66,6 +66,11 @@ impl Core {
         self.sessions.len()
     }
 
+    /// How many of them wait for a reply: looks at each.
+    pub(crate) fn waiting_sessions(&self) -> usize {
+        self.sessions.iter().filter(|(_, session)| !session.queue.is_empty()).count()
+    }
+
     /// A client of the pool at `pool` was not taken in.
     pub(crate) fn session_refused(&mut self, pool: usize) {
         self.total_connections += 1;
@@ -227,7 +232,7 @@ impl Core {
                 let rest = &bytes[used..];
                 match protocol {
                     Protocol::Redis => self.take_redis_request(sockets, key, rest, &mut args),
-                    Protocol::Memcache => self.take_memcache_request(sockets, key, rest),
+                    Protocol::Memcache => self.take_memcache_request(sockets, key, rest, &mut args),
                 }
             };
             match taken {

@@ -1,6 +1,6 @@
 //! Tickets: a client's requests that are not answered yet, in the order of the client.
 
-use super::memcache::KeyList;
+use super::memcache::Retrieval;
 use crate::command::Gather;
 use crate::node::NodeId;
 use crate::plan::Split;
@@ -55,12 +55,7 @@ pub(super) enum How {
     /// The first that is not nil.
     Found,
     /// Blocks of values of a memcached, and one end.
-    Values {
-        /// The keys of each part, in the order they were asked for.
-        keys: Vec<KeyList>,
-        /// The part of each key of the request.
-        owners: Vec<u16>,
-    },
+    Values(Box<Retrieval>),
     /// What all memcacheds say, or what one says is wrong.
     Lines,
     /// The figures of all memcacheds.

@@ -18,6 +18,8 @@ impl Core {
     /// late reply is thrown away when it comes.
     pub(super) fn expire(&mut self, sockets: &mut impl Sockets) {
         let mut next = u64::MAX;
+        // What is asked from here on, because something has expired, sets it.
+        self.next_deadline = u64::MAX;
         let keys: Vec<usize> = self.backends.iter().map(|(key, _)| key).collect();
         for key in keys {
             // What expires on one may end a session, and with it others.
@@ -33,7 +35,7 @@ impl Core {
                 next = next.min(deadline);
             }
         }
-        self.next_deadline = next;
+        self.next_deadline = self.next_deadline.min(next);
     }
 
     /// How long a request of the backend may take: a probe always has an end.

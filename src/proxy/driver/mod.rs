@@ -28,6 +28,7 @@ use super::tls::ListenerTls;
 
 mod handshakes;
 mod listener;
+mod policy;
 mod reading;
 mod resolver;
 mod socket;
@@ -38,6 +39,7 @@ pub(super) use listener::Listening;
 
 use handshakes::Handshakes;
 use listener::Listener;
+use policy::Policy;
 use resolver::Resolver;
 use socket::Socket;
 use sockets::Source;
@@ -162,6 +164,7 @@ impl Worker {
     /// Works until it is told to end and has nothing left to do.
     pub(super) fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS);
+        let mut policy = Policy::of_this_thread(now());
         loop {
             let wait = self.patience();
             if let Err(error) = self.poll.poll(&mut events, Some(wait))
@@ -173,7 +176,9 @@ impl Worker {
             let time = now();
             self.core.begin_turn(time);
             let mut is_ordered = false;
+            let mut count = 0;
             for event in &events {
+                count += 1;
                 match Source::of(event.token()) {
                     Source::Waker => is_ordered = true,
                     Source::Listener(key) => self.accept(key),
@@ -193,6 +198,7 @@ impl Worker {
                     }
                 }
             }
+            policy.count(count, time, || self.core.waiting_sessions());
             if is_ordered {
                 self.take_orders();
             }

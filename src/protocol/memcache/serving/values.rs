@@ -69,6 +69,9 @@ impl<'r> Head<'r> {
     }
 }
 
+/// No number of so many digits is too large.
+const SURE_DIGITS: usize = 19;
+
 /// Reads a space and a number, which is at most `most`, and says what follows it.
 #[inline]
 pub(super) fn number(text: &[u8], most: u64) -> Result<(u64, &[u8]), BrokenReply> {
@@ -78,8 +81,12 @@ pub(super) fn number(text: &[u8], most: u64) -> Result<(u64, &[u8]), BrokenReply
     while let Some(digit) = digits.get(length).map(|byte| byte.wrapping_sub(b'0'))
         && digit < 10
     {
-        let next = number.checked_mul(10).and_then(|number| number.checked_add(digit.into()));
-        number = next.ok_or(BrokenReply::Number)?;
+        number = if length < SURE_DIGITS {
+            number * 10 + u64::from(digit)
+        } else {
+            let next = number.checked_mul(10).and_then(|number| number.checked_add(digit.into()));
+            next.ok_or(BrokenReply::Number)?
+        };
         length += 1;
     }
     if length == 0 || number > most {

@@ -1,7 +1,7 @@
 //! Replies of several memcacheds, put together.
 
+use crate::node::NodeId;
 use crate::protocol::memcache::serving::Values;
-use crate::proxy::core::buffers::Buffers;
 use crate::proxy::core::pool::Pool;
 use crate::proxy::core::sessions::is_error;
 use crate::proxy::core::ticket::Fragment;
@@ -41,6 +41,63 @@ impl KeyList {
     }
 }
 
+/// Keys that several nodes are asked for.
+#[derive(Debug, Default)]
+pub(in crate::proxy::core) struct Retrieval {
+    /// The keys of each part, in the order they are asked for; those behind the parts are empty.
+    lists: Vec<KeyList>,
+    /// The node of each part.
+    nodes: Vec<NodeId>,
+    /// The node of each key of the request, or [`NOWHERE`]; and then its part.
+    pub(super) owners: Vec<u16>,
+}
+
+impl Retrieval {
+    /// One that asks for so much is not kept.
+    const LARGEST: usize = 64 << 10;
+
+    /// Deals the keys out to the nodes that `owners` names.
+    pub(super) fn deal<'k>(&mut self, keys: impl Iterator<Item = &'k [u8]>) {
+        // Few nodes are the rule.
+        for (key, owner) in keys.zip(&mut self.owners) {
+            let Some(node) = NodeId::new(usize::from(*owner)).filter(|_| *owner != NOWHERE) else {
+                continue;
+            };
+            let part = self.nodes.iter().position(|&other| other == node);
+            let part = part.unwrap_or_else(|| {
+                self.nodes.push(node);
+                if self.lists.len() < self.nodes.len() {
+                    self.lists.push(KeyList::default());
+                }
+                self.nodes.len() - 1
+            });
+            self.lists[part].push(key);
+            *owner = part as u16;
+        }
+    }
+
+    pub(super) fn nodes(&self) -> &[NodeId] {
+        &self.nodes
+    }
+
+    /// The keys of each part.
+    pub(in crate::proxy::core) fn keys(&self) -> &[KeyList] {
+        &self.lists[..self.nodes.len()]
+    }
+
+    /// Empties it to be used again; answers whether it is worth it.
+    pub(in crate::proxy::core) fn clear(&mut self) -> bool {
+        let bytes: usize = self.lists.iter().map(|list| list.bytes.capacity()).sum();
+        for list in &mut self.lists {
+            list.bytes.clear();
+            list.ends.clear();
+        }
+        self.nodes.clear();
+        self.owners.clear();
+        bytes + 2 * self.owners.capacity() <= Self::LARGEST
+    }
+}
+
 /// What is wrong with the values that a node sent: they must be of keys that it was asked for, in their order.
 pub(in crate::proxy::core) fn broken_values(keys: &KeyList, reply: &[u8]) -> Option<&'static str> {
     let mut asked = keys.iter();
@@ -54,23 +111,17 @@ pub(in crate::proxy::core) fn broken_values(keys: &KeyList, reply: &[u8]) -> Opt
     (end != b"END\r\n" && !is_error(end)).then_some("its values do not end with END")
 }
 
-/// What the client is answered, now that all parts are there.
-pub(in crate::proxy::core) fn gather(
-    gathering: &Gathering,
-    pool: &Pool,
-    buffers: &mut Buffers,
-) -> Vec<u8> {
-    let mut out = buffers.take();
+/// Appends what the client is answered, now that all parts are there.
+pub(in crate::proxy::core) fn gather(gathering: &Gathering, pool: &Pool, out: &mut Vec<u8>) {
     match &gathering.how {
-        How::Values { keys, owners } => {
+        How::Values(retrieval) => {
             let may_miss = pool.settings.failed_reads_are_misses;
             if let Some(error) = gathering.parts.iter().find_map(|part| failure(part, may_miss)) {
-                out.extend_from_slice(error);
-                return out;
+                return out.extend_from_slice(error);
             }
-            values(gathering, keys, owners, &mut out);
+            values(gathering, retrieval, out);
         }
-        How::Stats => stats(gathering, pool, &mut out),
+        How::Stats => stats(gathering, pool, out),
         _ => {
             // All say the same, or one says what is wrong.
             let replies = || gathering.parts.iter().map(reply_of);
@@ -78,7 +129,6 @@ pub(in crate::proxy::core) fn gather(
             out.extend_from_slice(wrong.or(replies().next()).unwrap_or(b"ERROR\r\n"));
         }
     }
-    out
 }
 
 fn reply_of(part: &Fragment) -> &[u8] {
@@ -102,7 +152,8 @@ fn failure(part: &Fragment, may_miss: bool) -> Option<&[u8]> {
 }
 
 /// The values in the order of the request.
-fn values(gathering: &Gathering, keys: &[KeyList], owners: &[u16], out: &mut Vec<u8>) {
+fn values(gathering: &Gathering, retrieval: &Retrieval, out: &mut Vec<u8>) {
+    let keys = retrieval.keys();
     let parts = gathering.parts.iter();
     out.reserve(parts.clone().map(|part| reply_of(part).len()).sum());
     let mut cursors: Vec<_> = parts
@@ -112,7 +163,7 @@ fn values(gathering: &Gathering, keys: &[KeyList], owners: &[u16], out: &mut Vec
         })
         .collect();
     let mut places = vec![0; keys.len()];
-    for &owner in owners {
+    for &owner in &retrieval.owners {
         let owner = usize::from(owner);
         let (Some(cursor), Some(place)) = (cursors.get_mut(owner), places.get_mut(owner)) else {
             continue;

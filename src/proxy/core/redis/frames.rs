@@ -95,7 +95,12 @@ pub(super) struct Elements<'r> {
     left: u64,
 }
 
-impl Elements<'_> {
+impl<'r> Elements<'r> {
+    /// The bytes of those that are left.
+    pub(super) fn into_rest(self) -> &'r [u8] {
+        self.rest
+    }
+
     /// How many are left.
     pub(super) fn left(&self) -> u64 {
         self.left
@@ -119,6 +124,19 @@ impl<'r> Iterator for Elements<'r> {
         self.rest = rest;
         Some(element)
     }
+}
+
+/// Takes the string or nil at the start of `bytes`, with its header; `None` if it is something else.
+#[inline(always)]
+pub(super) fn take_value<'r>(bytes: &mut &'r [u8]) -> Option<&'r [u8]> {
+    let length = match short_length(bytes) {
+        Some(length) => length,
+        None if matches!(bytes.first(), Some(b'$' | b'_')) => any_length(bytes)?,
+        None => return None,
+    };
+    let (value, rest) = bytes.split_at_checked(length)?;
+    *bytes = rest;
+    Some(value)
 }
 
 /// How long the reply at the start of `bytes` is.

@@ -1,9 +1,11 @@
 //! Replies of several nodes, put together.
 
+use super::frames::Elements;
 use super::frames::Frame;
 use super::frames::elements;
 use super::frames::integer;
 use super::frames::string;
+use super::frames::take_value;
 use crate::command::Gather;
 use crate::node::NodeId;
 use crate::plan::Part;
@@ -12,38 +14,38 @@ use crate::protocol::resp::Body;
 use crate::protocol::resp::Header;
 use crate::protocol::resp::write_array_header;
 use crate::protocol::resp::write_bulk_string;
-use crate::proxy::core::buffers::Buffers;
 use crate::proxy::core::pool::Pool;
 use crate::proxy::core::sessions::is_error;
 use crate::proxy::core::ticket::Fragment;
 use crate::proxy::core::ticket::Gathering;
 use crate::proxy::core::ticket::How;
 
-/// What the client is answered, now that all parts are there; and the node that has sent something else than values.
+/// Appends what the client is answered, now that all parts are there; answers the node that has sent something else than
+/// values.
 pub(in crate::proxy::core) fn gather(
     gathering: &Gathering,
     pool: &Pool,
     is_resp3: bool,
-    buffers: &mut Buffers,
-) -> (Vec<u8>, Option<NodeId>) {
+    out: &mut Vec<u8>,
+) -> Option<NodeId> {
     let how = match &gathering.how {
         How::Split(split) => split.gather(),
         How::All(how) => *how,
         _ => Gather::First,
     };
-    let mut out = buffers.take();
     if how != Gather::AnySuccess
         && let Some(error) = gathering.parts.iter().find_map(error_of)
     {
         out.extend_from_slice(error);
-        return (out, None);
+        return None;
     }
     match &gathering.how {
         How::Split(split) if how == Gather::InKeyOrder => {
-            if let Err(node) = in_key_order(gathering, split, &mut buffers.owners, &mut out) {
-                out.clear();
+            let start = out.len();
+            if let Err(node) = in_key_order(gathering, split, out) {
+                out.truncate(start);
                 out.extend_from_slice(b"-ERR Invalid argument\r\n");
-                return (out, Some(node));
+                return Some(node);
             }
         }
         How::Split(_) if how == Gather::Sum => {
@@ -58,7 +60,7 @@ pub(in crate::proxy::core) fn gather(
         }
         _ => out.extend(joined(gathering, how, pool, is_resp3)),
     }
-    (out, None)
+    None
 }
 
 /// The error that a part is answered with, if it is.
@@ -74,45 +76,35 @@ fn reply_of(part: &Fragment) -> Option<&[u8]> {
     part.reply.as_ref().and_then(|reply| reply.as_deref().ok())
 }
 
-/// The element of each key, in the order of the request.
+/// Appends the element of each key, in the order of the request.
 ///
 /// # Errors
 ///
 /// The node that has sent something else than values.
-fn in_key_order(
-    gathering: &Gathering,
-    split: &Split,
-    owners: &mut Vec<u16>,
-    out: &mut Vec<u8>,
-) -> Result<(), NodeId> {
-    owners.clear();
-    owners.resize(split.key_count(), 0);
-    let mut bytes = 16;
+fn in_key_order(gathering: &Gathering, split: &Split, out: &mut Vec<u8>) -> Result<(), NodeId> {
     // Few nodes are the rule, and then nothing is allocated.
-    let mut few = [const { None }; 16];
+    let mut few = [&[][..]; 16];
     let mut many = Vec::new();
-    let cursors = match few.get_mut(..gathering.parts.len()) {
+    let rests = match few.get_mut(..gathering.parts.len()) {
         Some(few) => few,
         None => {
-            many.resize_with(gathering.parts.len(), || None);
+            many.resize(gathering.parts.len(), &[][..]);
             &mut many[..]
         }
     };
-    for (part, (fragment, cursor)) in gathering.parts.iter().zip(cursors.iter_mut()).enumerate() {
-        for &place in split.places(part) {
-            owners[place as usize] = part as u16;
-        }
-        let reply = reply_of(fragment).unwrap_or_default();
+    let mut bytes = 16;
+    for (part, rest) in gathering.parts.iter().zip(rests.iter_mut()) {
+        let reply = reply_of(part).unwrap_or_default();
         bytes += reply.len();
-        *cursor = elements(reply);
+        *rest = elements(reply).map(Elements::into_rest).unwrap_or_default();
     }
     out.reserve(bytes);
-    write_array_header(out, owners.len());
-    for &owner in owners.iter() {
+    write_array_header(out, split.owners().len());
+    for &owner in split.owners() {
         // The replies were counted when they came: there are as many elements as keys.
-        match cursors[usize::from(owner)].as_mut().and_then(Iterator::next) {
-            Some(element @ [b'$' | b'_', ..]) => out.extend_from_slice(element),
-            _ => return Err(gathering.parts[usize::from(owner)].node),
+        match rests.get_mut(usize::from(owner)).and_then(take_value) {
+            Some(element) => out.extend_from_slice(element),
+            None => return Err(gathering.parts[usize::from(owner)].node),
         }
     }
     Ok(())

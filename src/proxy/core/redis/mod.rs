@@ -15,7 +15,7 @@ use crate::command::SessionCommand;
 use crate::command::Special;
 use crate::command::Waiting;
 use crate::plan::Plan;
-use crate::plan::scatter;
+use crate::plan::scatter_in;
 use crate::protocol::resp::Frame;
 use crate::protocol::resp::Scanner;
 use crate::protocol::resp::frame;
@@ -232,7 +232,8 @@ impl Core {
             return self.proxy_command(key, command, local);
         }
         let pool = self.sessions[key].pool;
-        match scatter(command.args, command.rule, self.pools[pool].snapshot.router()) {
+        let router = self.pools[pool].snapshot.router();
+        match scatter_in(command.args, command.rule, router, &mut self.room) {
             Err(error) => self.say(key, command, &refusal(&error)),
             Ok(Plan::One(node)) if command.rule.blocking_time() != Blocking::No => {
                 match command.rule.waiting(command.args) {

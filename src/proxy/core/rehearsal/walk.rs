@@ -237,10 +237,10 @@ impl Walk {
             return;
         };
         let link = Link::Backend(key);
-        let queue = &self.stage.core.backends[key].queue;
-        let is_idle = queue.is_empty();
-        let is_between = self.stage.core.backends[key].rest.is_empty()
-            && self.stage.core.backends[key].stream.is_none();
+        let backend = &self.stage.core.backends[key];
+        // What a node says before the first request has gone looks like the reply to it.
+        let is_idle = backend.queue.is_empty() && backend.stage == Step::Ready;
+        let is_between = backend.rest.is_empty() && backend.stream.is_none();
         match self.random.below(5) {
             0 => self.stage.hang_up(link),
             1 => {
