@@ -137,11 +137,17 @@ pub(super) fn addresses(listen: &Listen) -> io::Result<Vec<SocketAddr>> {
     Ok(found)
 }
 
-fn parse(bytes: &[u8]) -> Result<NutcrackerConfig, String> {
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        let valid = &bytes[..error.valid_up_to()];
-        let line = valid.iter().filter(|&&byte| byte == b'\n').count() + 1;
-        format!("line {line}: this is not UTF-8")
+/// What the bytes of a file say.
+///
+/// # Errors
+///
+/// Why they say nothing, with the place in the file.
+pub(super) fn parse(bytes: &[u8]) -> Result<NutcrackerConfig, String> {
+    let text = str::from_utf8(bytes).map_err(|error| {
+        let before = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        format!("line {line}, column {column}: this is not UTF-8")
     })?;
     NutcrackerConfig::parse(text).map_err(|error| error.to_string())
 }
@@ -153,7 +159,7 @@ mod tests {
     #[test]
     fn bytes_that_are_no_text_are_refused_with_their_line() {
         let error = parse(b"p:\n  listen: \xff\n").unwrap_err();
-        assert_eq!(error, "line 2: this is not UTF-8");
+        assert_eq!(error, "line 2, column 11: this is not UTF-8");
     }
 
     #[test]
