@@ -1,6 +1,7 @@
 //! From the options to a running proxy.
 
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -61,21 +62,13 @@ fn start(
     let http = options.http.map(|address| (address.ip().to_string(), address.port()));
     let http = http.as_ref().map(|(host, port)| (host.as_str(), *port));
     let places = Places::open(Some(stats), http).map_err(|error| error.to_string())?;
-    let pid_path = options.pid_file.clone().unwrap_or_default();
-    let complain = |error: io::Error| -> Result<(), String> {
-        let (path, reason) = (pid_path.display(), log::reason(&error));
-        let text = format!("pid file '{path}' cannot be written: {reason}");
-        if options.daemonize {
-            return Err(text);
-        }
-        // Whoever started it in the foreground knows it without.
-        log!(Error, "{text}");
-        Ok(())
-    };
-    let mut pid_file = match options.pid_file.as_deref().map(PidFile::take).transpose() {
-        Ok(file) => file,
-        Err(error) => complain(error).map(|()| None)?,
-    };
+    let pid_path = options.pid_file.as_deref();
+    let mut pid_file = pid_path.map(PidFile::take).transpose();
+    if options.daemonize
+        && let Err(error) = &pid_file
+    {
+        return Err(without_pid_file(options, error));
+    }
     let notes: Notes = Arc::new(note);
     let crew = Arc::new(Crew::start(options.workers.count().get(), &config, &notes)?);
     let settings = ControlSettings {
@@ -101,11 +94,26 @@ fn start(
         }
     }
     // Whoever finds the number may send signals.
-    if let Some(Err(error)) = pid_file.as_mut().map(PidFile::write) {
-        complain(error)?;
+    if let Ok(Some(file)) = &mut pid_file
+        && let Err(error) = file.write()
+    {
+        pid_file = Err(error);
+    }
+    if let Err(error) = &pid_file {
+        let text = without_pid_file(options, error);
+        if options.daemonize {
+            return Err(text);
+        }
+        // Whoever started it in the foreground knows it without.
+        log!(Error, "{text}");
     }
     starter.ready().map_err(|error| format!("daemonize failed: {error}"))?;
-    Ok((control, crew, pid_file))
+    Ok((control, crew, pid_file.ok().flatten()))
+}
+
+fn without_pid_file(options: &Options, error: &io::Error) -> String {
+    let path = options.pid_file.as_deref().unwrap_or(Path::new(""));
+    format!("pid file '{}' cannot be written: {}", path.display(), log::reason(error))
 }
 
 fn wait(control: Control, crew: &Crew) -> ExitCode {
