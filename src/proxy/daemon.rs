@@ -14,11 +14,13 @@
 
 use std::fs;
 use std::fs::File;
+use std::fs::Metadata;
 use std::fs::OpenOptions;
 use std::io;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -26,6 +28,10 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::process::ExitCode;
 use std::process::Stdio;
+
+use rustix::fs::FlockOperation;
+use rustix::fs::flock;
+use rustix::io::Errno;
 
 /// Set for the child, to the pid of the parent: one that came down from an older ancestor means nothing.
 const VARIABLE: &str = "SHARDWRIGHT_PROXY_DAEMON_OF";
@@ -110,19 +116,50 @@ pub(super) fn detach() -> io::Result<Side> {
 #[derive(Debug)]
 pub(super) struct PidFile {
     path: PathBuf,
+    /// Locked as long as this process lives: a file that is left behind is not, whoever has its number by then.
+    file: File,
 }
 
 impl PidFile {
-    /// Writes it, without a line break, as nutcracker (0.5.0 `nc.c` `nc_create_pidfile`).
+    /// Takes the file, but not that of a process like this one that runs: nobody could stop that one any more.
     ///
     /// # Errors
     ///
-    /// When the file cannot be written.
-    pub(super) fn write(path: &Path) -> io::Result<Self> {
-        let mut file: File =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(path)?;
-        file.write_all(std::process::id().to_string().as_bytes())?;
-        Ok(Self { path: path.to_owned() })
+    /// When the file cannot be opened, or belongs to such a process.
+    pub(super) fn take(path: &Path) -> io::Result<Self> {
+        loop {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(false).mode(0o644);
+            let file = options.open(path)?;
+            let opened = file.metadata()?;
+            if opened.is_file() {
+                if flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK)
+                {
+                    let pid = io::read_to_string(file)?;
+                    return Err(io::Error::other(format!(
+                        "it is that of process {pid}, which runs"
+                    )));
+                }
+                // Whoever had it may have ended just now, and taken it away.
+                let inode = |file: &Metadata| (file.dev(), file.ino());
+                if fs::metadata(path).map(|there| inode(&there)).ok() != Some(inode(&opened)) {
+                    continue;
+                }
+            }
+            return Ok(Self { path: path.to_owned(), file });
+        }
+    }
+
+    /// Writes the number, without a line break, as nutcracker (0.5.0 `nc.c` `nc_create_pidfile`).
+    ///
+    /// # Errors
+    ///
+    /// When that is not possible.
+    pub(super) fn write(&mut self) -> io::Result<()> {
+        if self.file.metadata()?.is_file() {
+            self.file.set_len(0)?;
+        }
+        self.file.write_all(std::process::id().to_string().as_bytes())
     }
 }
 
@@ -130,7 +167,9 @@ impl Drop for PidFile {
     /// Another process may have taken the file over since.
     fn drop(&mut self) {
         let own = std::process::id().to_string();
-        if fs::read_to_string(&self.path).is_ok_and(|pid| pid.trim_end() == own) {
+        let is_own = |pid: String| pid.is_empty() || pid.trim_end() == own;
+        let is_file = self.file.metadata().is_ok_and(|file| file.is_file());
+        if is_file && fs::read_to_string(&self.path).is_ok_and(is_own) {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -144,11 +183,17 @@ mod tests {
         std::env::temp_dir().join(format!("shardwright-{}-{name}", std::process::id()))
     }
 
+    fn written(path: impl AsRef<Path>) -> PidFile {
+        let mut file = PidFile::take(path.as_ref()).unwrap();
+        file.write().unwrap();
+        file
+    }
+
     #[test]
     fn a_pid_file_is_there_as_long_as_the_process() {
         let path = scratch("pid");
         fs::write(&path, "a longer text of an earlier process").unwrap();
-        let file = PidFile::write(&path).unwrap();
+        let file = written(&path);
         assert_eq!(fs::read_to_string(&path).unwrap(), std::process::id().to_string());
         drop(file);
         assert!(!path.exists());
@@ -157,11 +202,31 @@ mod tests {
     #[test]
     fn a_pid_file_of_another_process_stays() {
         let path = scratch("other-pid");
-        let file = PidFile::write(&path).unwrap();
+        let file = written(&path);
         fs::write(&path, "1").unwrap();
         drop(file);
         assert_eq!(fs::read_to_string(&path).unwrap(), "1");
         fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn a_pid_file_is_taken_from_the_dead_alone() {
+        let path = scratch("live-pid");
+        let file = written(&path);
+        let error = PidFile::take(&path).unwrap_err();
+        let pid = std::process::id();
+        assert_eq!(error.to_string(), format!("it is that of process {pid}, which runs"));
+        assert_eq!(fs::read_to_string(&path).unwrap(), pid.to_string());
+        // What is left behind may have the number of anybody who runs.
+        drop(file);
+        fs::write(&path, "1").unwrap();
+        drop(written(&path));
+        assert!(!path.exists());
+        // One that has no number yet goes as well.
+        drop(PidFile::take(&path).unwrap());
+        assert!(!path.exists());
+        // What is no file is everybody's.
+        drop((written("/dev/null"), written("/dev/null")));
     }
 
     /// The test starts itself as the parent, which starts itself as the daemon.
@@ -197,6 +262,6 @@ mod tests {
 
     #[test]
     fn a_pid_file_needs_its_directory() {
-        assert!(PidFile::write("/nonexistent/pid".as_ref()).is_err());
+        assert!(PidFile::take("/nonexistent/pid".as_ref()).is_err());
     }
 }

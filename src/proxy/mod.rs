@@ -22,6 +22,7 @@ mod control;
 mod core;
 mod daemon;
 mod driver;
+mod entrances;
 mod host;
 mod log;
 mod options;
@@ -99,8 +100,11 @@ fn start(options: Options) -> ExitCode {
 fn test(path: &Path) -> ExitCode {
     let file = path.display();
     match configuration::test(path) {
-        Ok(()) => {
+        Ok(missing) => {
             complain(format_args!("configuration file '{file}' syntax is ok"));
+            for what in missing {
+                complain(format_args!("warning: {what}"));
+            }
             ExitCode::SUCCESS
         }
         Err(reason) => {

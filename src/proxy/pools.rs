@@ -1,29 +1,16 @@
-//! From the configuration to pools, and the sockets they listen on.
+//! From the configuration to pools.
 
-use std::io;
-use std::net::SocketAddr;
-use std::net::ToSocketAddrs;
-use std::os::unix::fs::FileTypeExt;
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::Instant;
 
-use socket2::Domain;
-use socket2::Socket;
-use socket2::Type;
-
-use super::driver::Listening;
 use super::settings::Credentials;
 use super::settings::Endpoint;
 use super::settings::PoolSettings;
 use super::settings::Protocol;
-use super::socket_file::SocketFile;
 use super::tls::ListenerTls;
 use super::tls::PoolTls;
 use crate::config::FailedReads;
 use crate::config::PoolConfig;
-use crate::node::Address;
 use crate::topology::SharedTopology;
 use crate::topology::Topology;
 
@@ -131,97 +118,4 @@ fn endpoints(config: &PoolConfig, tls: &PoolTls) -> Vec<Endpoint> {
             tls: tls.node(place),
         })
         .collect()
-}
-
-/// Where clients of a pool come in.
-#[derive(Debug)]
-pub(super) struct Entrance {
-    /// One a worker.
-    pub(super) sockets: Vec<Listening>,
-    /// Of a unix socket.
-    pub(super) file: Option<SocketFile>,
-}
-
-/// Opens the sockets of a pool, one a worker where the system spreads clients over them.
-///
-/// # Errors
-///
-/// Where it cannot listen, and why.
-pub(super) fn listen(config: &PoolConfig, workers: usize) -> Result<Entrance, String> {
-    let complain = |error: io::Error| {
-        let (name, listen) = (config.name(), config.listen());
-        format!("pool '{name}' cannot listen on '{listen}': {}", super::log::reason(&error))
-    };
-    let entrance = match config.listen().address() {
-        Address::Unix(path) => listen_unix(config, path),
-        Address::Tcp { host, port } => {
-            listen_tcp(config, host, *port, workers).map(|sockets| Entrance { sockets, file: None })
-        }
-        #[allow(unreachable_patterns, reason = "addresses of other kinds may come")]
-        _ => Err(io::ErrorKind::Unsupported.into()),
-    };
-    let mut entrance = entrance.map_err(complain)?;
-    while entrance.sockets.len() < workers {
-        let again = entrance.sockets[0].try_clone().map_err(complain)?;
-        entrance.sockets.push(again);
-    }
-    Ok(entrance)
-}
-
-fn listen_tcp(
-    config: &PoolConfig,
-    host: &str,
-    port: u16,
-    workers: usize,
-) -> io::Result<Vec<Listening>> {
-    // The first address, as in nutcracker.
-    let address = (host, port).to_socket_addrs()?.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
-    let shares = config.reuseport() || workers > 1;
-    (0..workers).map(|_| bind(config, address, shares)).collect()
-}
-
-fn bind(config: &PoolConfig, address: SocketAddr, shares: bool) -> io::Result<Listening> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    socket.set_reuse_address(true)?;
-    if shares {
-        socket.set_reuse_port(true)?;
-    }
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(i32::try_from(config.backlog()).unwrap_or(i32::MAX))?;
-    Ok(Listening::Tcp(socket.into()))
-}
-
-fn listen_unix(config: &PoolConfig, path: &str) -> io::Result<Entrance> {
-    // What was left behind is removed, as nutcracker does; but nothing that is no socket.
-    match std::fs::symlink_metadata(path) {
-        Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path)?,
-        Ok(_) => return Err(io::Error::other("there is a file of this name, and it is no socket")),
-        Err(_) => {}
-    }
-    let listener = UnixListener::bind(path)?;
-    let file = Some(SocketFile::of(path.as_ref())?);
-    listener.set_nonblocking(true)?;
-    if let Some(mode) = config.listen().mode() {
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
-    }
-    Ok(Entrance { sockets: vec![Listening::Unix(listener)], file })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::NutcrackerConfig;
-
-    #[test]
-    fn a_file_that_is_no_socket_is_left_alone() {
-        let path = std::env::temp_dir().join(format!("shardwright-{}.txt", std::process::id()));
-        std::fs::write(&path, "mine").unwrap();
-        let listen_there = format!("a:\n  listen: {}\n  servers:\n   - a:1:1\n", path.display());
-        let config = NutcrackerConfig::parse(&listen_there).unwrap();
-        let error = listen(&config.pools()[0], 1).unwrap_err();
-        assert!(error.ends_with(": there is a file of this name, and it is no socket"), "{error}");
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
-        std::fs::remove_file(path).unwrap();
-    }
 }

@@ -1,5 +1,7 @@
 //! From the options to a running proxy.
 
+use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,9 +10,11 @@ use parking_lot::Mutex;
 
 use super::configuration;
 use super::control;
+use super::control::Control;
 use super::control::ControlSettings;
 use super::control::ExitReason;
 use super::control::Mailbox;
+use super::control::Places;
 use super::core::Note;
 use super::daemon::PidFile;
 use super::daemon::Starter;
@@ -37,33 +41,38 @@ pub(super) fn run(options: Options, starter: Starter) -> ExitCode {
     if let Err(error) = host::raise_descriptor_limit() {
         log!(Warning, "the limit of descriptors could not be raised: {error}");
     }
-    match start(&options) {
-        Ok((crew, text)) => serve(options, starter, signals, crew, text),
+    match start(&options, starter, signals) {
+        Ok((control, crew, _pid_file)) => wait(control, &crew),
         Err(reason) => super::fail(reason),
     }
 }
 
-/// Reads the configuration and starts the workers.
-fn start(options: &Options) -> Result<(Crew, Vec<u8>), String> {
-    let (config, text) = configuration::load(&options.configuration).inspect_err(|_| {
+/// Begins to serve. As with nutcracker (0.5.0 `nc.c` `nc_pre_run`, `nc_core.c` `core_ctx_create`) the pools come last:
+/// a second proxy that is started by mistake fails before it takes a unix socket from the first.
+fn start(
+    options: &Options,
+    starter: Starter,
+    signals: Mailbox,
+) -> Result<(Control, Arc<Crew>, Option<PidFile>), String> {
+    let (config, config_text) = configuration::load(&options.configuration).inspect_err(|_| {
         let path = options.configuration.display();
         super::complain(format_args!("configuration file '{path}' syntax is invalid"));
     })?;
+    let stats = (options.stats_address.as_str(), options.stats_port);
+    let http = options.http.map(|address| (address.ip().to_string(), address.port()));
+    let http = http.as_ref().map(|(host, port)| (host.as_str(), *port));
+    let places = Places::open(Some(stats), http).map_err(|error| error.to_string())?;
+    let pid_path = options.pid_file.as_deref();
+    let mut pid_file = pid_path.map(PidFile::take).transpose();
+    if options.daemonize
+        && let Err(error) = &pid_file
+    {
+        return Err(without_pid_file(options, error));
+    }
     let notes: Notes = Arc::new(note);
-    Ok((Crew::start(options.workers.count().get(), &config, &notes)?, text))
-}
-
-fn serve(
-    options: Options,
-    starter: Starter,
-    signals: Mailbox,
-    crew: Crew,
-    config_text: Vec<u8>,
-) -> ExitCode {
-    let crew = Arc::new(crew);
+    let crew = Arc::new(Crew::start(options.workers.count().get(), &config, &notes)?);
     let settings = ControlSettings {
-        stats: Some((options.stats_address.clone(), options.stats_port)),
-        http: options.http.map(|address| (address.ip().to_string(), address.port())),
+        places,
         config: options.configuration.clone(),
         config_text,
         is_watching: options.watch,
@@ -76,33 +85,38 @@ fn serve(
         }),
         change_level: Box::new(|by| if by > 0 { log::raise() } else { log::lower() }),
     };
-    let control = match control::start(settings, Arc::clone(&crew) as Arc<dyn control::Workers>) {
-        Ok(control) => control,
-        Err(error) => return super::fail(error),
-    };
+    let control = control::start(settings, Arc::clone(&crew) as Arc<dyn control::Workers>)
+        .map_err(|error| format!("the control plane cannot be started: {error}"))?;
     let services = [("stats", control.stats_address()), ("HTTP", control.http_address())];
     for (service, address) in services {
         if let Some(address) = address {
             log!(Notice, "{service} is served on '{address}'");
         }
     }
-    let _pid_file = match options.pid_file.as_deref().map(PidFile::write).transpose() {
-        Ok(file) => file,
-        Err(error) => {
-            let path = options.pid_file.unwrap_or_default();
-            let (path, reason) = (path.display(), log::reason(&error));
-            let text = format!("pid file '{path}' cannot be written: {reason}");
-            if options.daemonize {
-                return super::fail(text);
-            }
-            // Whoever started it in the foreground knows it without.
-            log!(Error, "{text}");
-            None
-        }
-    };
-    if let Err(error) = starter.ready() {
-        return super::fail(format_args!("daemonize failed: {error}"));
+    // Whoever finds the number may send signals.
+    if let Ok(Some(file)) = &mut pid_file
+        && let Err(error) = file.write()
+    {
+        pid_file = Err(error);
     }
+    if let Err(error) = &pid_file {
+        let text = without_pid_file(options, error);
+        if options.daemonize {
+            return Err(text);
+        }
+        // Whoever started it in the foreground knows it without.
+        log!(Error, "{text}");
+    }
+    starter.ready().map_err(|error| format!("daemonize failed: {error}"))?;
+    Ok((control, crew, pid_file.ok().flatten()))
+}
+
+fn without_pid_file(options: &Options, error: &io::Error) -> String {
+    let path = options.pid_file.as_deref().unwrap_or(Path::new(""));
+    format!("pid file '{}' cannot be written: {}", path.display(), log::reason(error))
+}
+
+fn wait(control: Control, crew: &Crew) -> ExitCode {
     match control.wait() {
         ExitReason::Drained => {
             if !crew.finish() {

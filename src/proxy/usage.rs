@@ -37,16 +37,23 @@ Options:
   -d, --daemonize        : run as a daemon
   -D, --describe-stats   : print stats description and exit
   -v, --verbose=N        : set logging level (default: 5, min: 0, max: 11)
-  -o, --output=S         : set logging file (default: stderr, with -d /var/log/nutcracker/nutcracker.log)
+  -o, --output=S         : set logging file (default: stderr, or with -d
+                           /var/log/nutcracker/nutcracker.log)
   -c, --conf-file=S      : set configuration file (default: /etc/nutcracker/nutcracker.yml)
   -s, --stats-port=N     : set stats monitoring port (default: 22222)
   -a, --stats-addr=S     : set stats monitoring ip (default: 0.0.0.0)
-  -i, --stats-interval=N : without effect, stats are always current (default: 30000 msec)
-  -p, --pid-file=S       : set pid file (default: none, with -d /run/nutcracker/nutcracker.pid)
-  -m, --mbuf-size=N      : checked and without effect, memory is used as needed (default: 16384 bytes)
-      --http=[S:]N       : serve /metrics, /healthz and /stats there (default: off; S: 127.0.0.1)
-      --workers=N        : set number of threads that serve clients, or auto for one a core (default: 1)
-      --watch            : load the configuration again whenever its file changes (kill -USR1 does so once)
+  -i, --stats-interval=N : without effect, stats are always current
+                           (default: 30000 msec)
+  -p, --pid-file=S       : set pid file (default: none, or with -d
+                           /run/nutcracker/nutcracker.pid)
+  -m, --mbuf-size=N      : checked and without effect, memory is used as needed
+                           (default: 16384 bytes)
+      --http=[S:]N       : serve /metrics, /healthz and /stats there
+                           (default: off; S: 127.0.0.1)
+      --workers=N        : set number of threads that serve clients, or auto
+                           for one a core (default: 1)
+      --watch            : load the configuration again whenever its file
+                           changes (kill -USR1 does so once)
 
 ";
 
@@ -126,7 +133,9 @@ mod tests {
         for long in ["help", "test-conf", "mbuf-size=N", "http=", "workers=", "watch"] {
             assert!(USAGE.contains(&format!("--{long}")), "{long}");
         }
-        assert!(USAGE.lines().all(|line| line.len() <= 110));
+        // But one, which is nutcracker's to the letter, they fit into a terminal.
+        let is_long = |line: &&str| line.len() > 80;
+        assert_eq!(USAGE.lines().filter(is_long).count(), 1);
     }
 
     #[test]

@@ -22,9 +22,8 @@ impl PoolTls {
         match asked.into_iter().find(|(_, is_asked)| *is_asked) {
             None => Ok(Self(())),
             Some((directive, _)) => Err(format!(
-                "pool '{}': directive \"{directive}\": TLS is not compiled in; \
-                 it needs the Cargo feature proxy-tls of shardwright",
-                config.name()
+                "{}: TLS is not compiled in; it needs the Cargo feature proxy-tls of shardwright",
+                config.blame(directive)
             )),
         }
     }

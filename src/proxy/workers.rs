@@ -14,24 +14,28 @@ use std::time::Instant;
 use parking_lot::Mutex;
 
 use super::changes::changed_directives;
+use super::configuration;
 use super::control::Workers;
+use super::core::Note;
 use super::driver::Handle;
 use super::driver::ListenerOrder;
 use super::driver::Listening;
 use super::driver::Notes;
 use super::driver::Order;
 use super::driver::Worker;
+use super::entrances::Entrance;
 use super::pools::Draft;
-use super::pools::Entrance;
-use super::pools::listen;
 use super::settings::PoolSettings;
-use super::socket_file::SocketFile;
 use super::stats::Stats;
 use crate::config::NutcrackerConfig;
 use crate::config::PoolConfig;
+use crate::node::Address;
 
 /// How long workers have to say what they have counted, or that a configuration is in force.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A level of the log, as nutcracker counts them.
+const NOTICE: u8 = 5;
 
 /// All workers.
 pub(super) struct Crew {
@@ -39,14 +43,16 @@ pub(super) struct Crew {
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// What is in force.
     pools: Mutex<Vec<Pool>>,
+    /// Where clients come in; `None` when no more are taken. Not held while anything is waited for.
+    entrances: Mutex<Option<Vec<Entrance>>>,
+    /// What each worker has told last.
+    told: Mutex<Vec<Option<Stats>>>,
 }
 
 /// A pool that is in force.
 struct Pool {
     config: PoolConfig,
     settings: Arc<PoolSettings>,
-    /// Of the unix socket on which it listens, if it is one.
-    file: Option<SocketFile>,
 }
 
 impl Pool {
@@ -75,8 +81,14 @@ impl Crew {
             workers.push(worker);
             handles.push(handle);
         }
-        let crew = Self { handles, threads: Mutex::default(), pools: Mutex::default() };
-        crew.put_in_force(config)?;
+        let entrances = Mutex::new(Some(Vec::new()));
+        let told = Mutex::new(vec![None; count]);
+        let (threads, pools) = (Mutex::default(), Mutex::default());
+        let crew = Self { handles, threads, pools, entrances, told };
+        let (opened, _) = crew.put_in_force(config)?;
+        for text in opened {
+            notes(&Note { level: NOTICE, text });
+        }
         for (number, worker) in workers.into_iter().enumerate() {
             let thread = std::thread::Builder::new().name(format!("worker-{number}"));
             let thread = thread.spawn(move || worker.run()).map_err(complain)?;
@@ -93,25 +105,24 @@ impl Crew {
     ) -> Result<(Vec<String>, Receiver<Infallible>), String> {
         let mut pools = self.pools.lock();
         // All that can fail comes first.
+        configuration::check_listeners(config)?;
         let drafts =
             config.pools().iter().cloned().map(Draft::new).collect::<Result<Vec<_>, _>>()?;
-        let mut entrances = Vec::new();
-        for draft in &drafts {
-            let listens_already = pools
-                .iter()
-                .any(|old| old.precedes(draft) && is_same_socket(&old.config, &draft.config));
-            entrances.push(match listens_already {
-                true => None,
-                false => Some(listen(&draft.config, self.handles.len())?),
-            });
-        }
-        let mut changes = Vec::new();
-        let (mut next, mut sockets) = (Vec::new(), Vec::new());
-        for (draft, entrance) in drafts.into_iter().zip(entrances) {
+        let mut opened = self.open_entrances(&drafts)?;
+        let mut entrances = self.entrances.lock();
+        // Workers that drain would take clients again, and not end.
+        let open = entrances.as_mut().ok_or("this process is draining")?;
+        let sockets = sockets(&pools, &drafts, open, &opened)?;
+        let (mut changes, mut next, mut open_then) = (Vec::new(), Vec::new(), Vec::new());
+        for (draft, opened) in drafts.into_iter().zip(&mut opened) {
             let config = draft.config.clone();
-            let (new_sockets, new_file) =
-                entrance.map(|Entrance { sockets, file }| (sockets, file)).unzip();
-            let (settings, file) = match pools.iter_mut().find(|old| old.precedes(&draft)) {
+            let place = open.iter().position(|entrance| entrance.is_of(&config));
+            let kept = place.map(|place| open.swap_remove(place));
+            if let Some(entrance) = &kept {
+                changes.extend(entrance.suit(&config).err());
+            }
+            open_then.extend(kept.or_else(|| opened.take()));
+            let settings = match pools.iter().find(|old| old.precedes(&draft)) {
                 Some(old) => {
                     let name = config.name();
                     let directives = changed_directives(&old.config, &config);
@@ -120,16 +131,15 @@ impl Crew {
                     }));
                     let (settings, mut changed) = draft.into_successor(&old.settings, now());
                     changes.append(&mut changed);
-                    (settings, new_file.unwrap_or_else(|| old.file.take()))
+                    settings
                 }
                 None => {
                     let (name, listen) = (config.name(), config.listen());
                     changes.push(format!("pool '{name}' listens on '{listen}'"));
-                    (draft.into_pool(RandomState::new().hash_one(name)), new_file.flatten())
+                    draft.into_pool(RandomState::new().hash_one(name))
                 }
             };
-            sockets.push(new_sockets);
-            next.push(Pool { config, settings: Arc::new(settings), file });
+            next.push(Pool { config, settings: Arc::new(settings) });
         }
         for old in pools.iter() {
             let name = old.config.name();
@@ -138,8 +148,27 @@ impl Crew {
             }
         }
         let done = self.tell_pools(&next, sockets);
-        *pools = next;
+        (*pools, *open) = (next, open_then);
         Ok((changes, done))
+    }
+
+    /// Opens the sockets of those drafts that listen where nobody does; the others' are nothing here.
+    fn open_entrances(&self, drafts: &[Draft]) -> Result<Vec<Option<Entrance>>, String> {
+        let is_open = |config: &PoolConfig| {
+            let entrances = self.entrances.lock();
+            entrances.iter().flatten().any(|entrance| entrance.is_of(config))
+        };
+        let mut opened: Vec<_> = drafts.iter().map(|_| None).collect();
+        // Unix sockets come last: they take the places of others, which a port that is in use would not give back.
+        for is_last in [false, true] {
+            for (draft, opened) in drafts.iter().zip(&mut opened) {
+                let is_unix = matches!(draft.config.listen().address(), Address::Unix(_));
+                if is_unix == is_last && !is_open(&draft.config) {
+                    *opened = Some(Entrance::open(&draft.config, self.handles.len())?);
+                }
+            }
+        }
+        Ok(opened)
     }
 
     fn tell_pools(
@@ -162,43 +191,55 @@ impl Crew {
         done
     }
 
-    /// Waits until all workers have ended and takes away the files of the sockets that they listened on. Answers
-    /// whether all went well; a worker that panicked has said so.
+    /// Waits until all workers have ended, and answers whether all went well; a worker that panicked has said so.
     pub(super) fn finish(&self) -> bool {
         let mut is_well = true;
         let threads = std::mem::take(&mut *self.threads.lock());
         for thread in threads {
             is_well &= thread.join().is_ok();
         }
-        // Dropping the crew would not do: the control plane may still have it.
-        self.pools.lock().clear();
         is_well
     }
 }
 
-/// Whether two configurations of a pool listen on the same socket.
-fn is_same_socket(old: &PoolConfig, new: &PoolConfig) -> bool {
-    old.listen() == new.listen()
-        && old.backlog() == new.backlog()
-        && old.tcpkeepalive() == new.tcpkeepalive()
-        && old.reuseport() == new.reuseport()
+/// What the workers are to listen on, where that is not what they do already.
+fn sockets(
+    pools: &[Pool],
+    drafts: &[Draft],
+    open: &[Entrance],
+    opened: &[Option<Entrance>],
+) -> Result<Vec<Option<Vec<Listening>>>, String> {
+    let sockets = drafts.iter().zip(opened).map(|(draft, opened)| {
+        let config = &draft.config;
+        let stays = opened.is_none()
+            && pools.iter().any(|old| {
+                old.precedes(draft)
+                    && old.config.listen().address() == config.listen().address()
+                    && old.config.tcpkeepalive() == config.tcpkeepalive()
+            });
+        if stays {
+            return Ok(None);
+        }
+        let kept = open.iter().find(|entrance| entrance.is_of(config));
+        opened.as_ref().or(kept).map(|entrance| entrance.sockets(config)).transpose()
+    });
+    sockets.collect()
 }
 
 impl Workers for Crew {
     fn stats(&self) -> Stats {
-        let (sender, answers) = mpsc::channel();
-        let asked =
-            self.handles.iter().filter(|handle| handle.tell(Order::Stats(sender.clone()))).count();
-        drop(sender);
-        let mut all = Stats::default();
+        let ask = |handle: &Handle| {
+            let (sender, answer) = mpsc::channel();
+            handle.tell(Order::Stats(sender));
+            answer
+        };
+        let answers: Vec<_> = self.handles.iter().map(ask).collect();
         let until = now() + PATIENCE;
-        for _ in 0..asked {
-            match answers.recv_timeout(until.saturating_duration_since(now())) {
-                Ok(stats) => all.add(stats),
-                Err(_) => break,
-            }
-        }
-        all
+        let answers = answers
+            .into_iter()
+            .map(|answer| answer.recv_timeout(until.saturating_duration_since(now())).ok());
+        let answers = answers.collect();
+        added_up(answers, &mut self.told.lock())
     }
 
     fn reload(&self, config: NutcrackerConfig) -> Result<Vec<String>, String> {
@@ -209,6 +250,9 @@ impl Workers for Crew {
     }
 
     fn drain(&self) {
+        // The files of unix sockets go with them.
+        let mut entrances = self.entrances.lock();
+        *entrances = None;
         for handle in &self.handles {
             handle.tell(Order::Drain);
         }
@@ -221,6 +265,24 @@ impl Workers for Crew {
     fn has_lost_one(&self) -> bool {
         self.threads.lock().iter().any(JoinHandle::is_finished)
     }
+}
+
+/// All that was counted. For a worker that does not answer now it is what it has told last: without, what is counted
+/// would go backwards, and whoever watches it would see as much again when it answers. Nothing if none does.
+fn added_up(answers: Vec<Option<Stats>>, told: &mut [Option<Stats>]) -> Stats {
+    let mut all = Stats::default();
+    if answers.iter().all(Option::is_none) {
+        return all;
+    }
+    for (answer, told) in answers.into_iter().zip(told) {
+        if answer.is_some() {
+            *told = answer;
+        }
+        if let Some(stats) = told {
+            all.add(stats.clone());
+        }
+    }
+    all
 }
 
 #[expect(clippy::disallowed_methods, reason = "the control plane is where time enters")]
@@ -243,8 +305,13 @@ mod tests {
                 (sender, thread)
             })
             .unzip();
-        let crew =
-            Crew { handles: Vec::new(), threads: Mutex::new(threads), pools: Mutex::default() };
+        let crew = Crew {
+            handles: Vec::new(),
+            threads: Mutex::new(threads),
+            pools: Mutex::default(),
+            entrances: Mutex::new(Some(Vec::new())),
+            told: Mutex::default(),
+        };
         (crew, senders)
     }
 
@@ -273,5 +340,30 @@ mod tests {
             std::thread::yield_now();
         }
         assert!(crew.finish());
+    }
+
+    #[test]
+    fn counters_do_not_go_backwards_when_a_worker_hangs() {
+        let counted = |total_connections| Some(Stats { total_connections, ..Stats::default() });
+        let mut told = vec![None, None];
+        let mut all = |answers| added_up(answers, &mut told).total_connections;
+        assert_eq!(all(vec![counted(5), None]), 5);
+        assert_eq!(all(vec![counted(6), counted(10)]), 16);
+        assert_eq!(all(vec![counted(7), None]), 17);
+        assert_eq!(all(vec![None, None]), 0);
+        assert_eq!(all(vec![None, counted(12)]), 19);
+    }
+
+    #[test]
+    fn nobody_listens_again_who_drains() {
+        let (crew, _senders) = crew(0);
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let text = format!("a:\n  listen: {address}\n  servers:\n   - a:1:1\n");
+        let config = NutcrackerConfig::parse(&text).unwrap();
+        assert!(crew.reload(config.clone()).is_ok());
+        crew.drain();
+        assert_eq!(crew.reload(config), Err("this process is draining".to_owned()));
     }
 }

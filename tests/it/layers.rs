@@ -135,6 +135,50 @@ fn every_module_has_a_row() {
     }
 }
 
+/// What reads the time of day in the proxy, or has it from who does, and the files that may: all of them tell it to
+/// people. Timers go by a clock that only goes forward (row 86 of `guide/moving_from_nutcracker.md`).
+const TIME_OF_DAY: &[(&str, &[&str])] = &[
+    (
+        "SystemTime",
+        &["proxy/log.rs", "proxy/log/clock.rs", "proxy/control/clock.rs", "proxy/driver/mod.rs"],
+    ),
+    (
+        "UNIX_EPOCH",
+        &["proxy/log.rs", "proxy/log/clock.rs", "proxy/control/clock.rs", "proxy/driver/mod.rs"],
+    ),
+    ("Realtime", &[]),
+    ("since_1970", &["proxy/control/clock.rs", "proxy/control/reports.rs"]),
+    // In the core it is where `server_ejected_at` begins to count.
+    ("wall()", &["proxy/driver/mod.rs"]),
+    ("wall_origin", &["proxy/core/mod.rs", "proxy/core/topology.rs"]),
+];
+
+#[test]
+fn no_timer_of_the_proxy_goes_by_the_time_of_day() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut wrong = Vec::new();
+    for module in ["health", "topology", "plan", "proxy"] {
+        for (file, text) in sources(&src, module) {
+            let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+            let code =
+                text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
+            for (number, line) in code {
+                for (word, allowed) in TIME_OF_DAY {
+                    if line.contains(word) && !allowed.iter().any(|allowed| file.ends_with(allowed))
+                    {
+                        wrong.push(format!("{file}:{}: `{word}`", number + 1));
+                    }
+                }
+                let is_told = line.contains("server_ejected_at") || line.contains("wall_origin:");
+                if line.contains("wall_origin") && !is_told {
+                    wrong.push(format!("{file}:{}: `wall_origin` is for people", number + 1));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
 fn first_identifier(path: &str) -> &str {
     path.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default()
 }

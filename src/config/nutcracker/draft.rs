@@ -181,7 +181,7 @@ impl Draft {
         for credentials in &mut self.settings.credentials {
             *credentials = credentials.take().or_else(|| common.clone());
         }
-        let pool = PoolConfig::new(self.name, listen, self.settings);
+        let pool = PoolConfig::new(self.name, listen, self.settings, self.positions);
         match pool.topology() {
             Ok(_) => Ok((pool, at)),
             // More servers, or more weight, than nutcracker can count.

@@ -1,11 +1,13 @@
 //! One pool of a `nutcracker.yml`.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
 use super::Listen;
 use super::ServerCredentials;
+use super::complaint::Position;
 use crate::config::FailedReads;
 use crate::distribution::DistributionKind;
 use crate::error::Result;
@@ -112,11 +114,25 @@ pub struct PoolConfig {
     name: String,
     listen: Listen,
     settings: Settings,
+    /// Where each directive stands in the file.
+    positions: HashMap<String, Position>,
 }
 
 impl PoolConfig {
-    pub(super) fn new(name: String, listen: Listen, settings: Settings) -> Self {
-        Self { name, listen, settings }
+    pub(super) fn new(
+        name: String,
+        listen: Listen,
+        settings: Settings,
+        positions: HashMap<String, Position>,
+    ) -> Self {
+        Self { name, listen, settings, positions }
+    }
+
+    /// What stands in front of a complaint about a directive: `line 3, column 3: pool 'a': directive "listen"`.
+    #[cfg_attr(not(feature = "proxy"), allow(dead_code, reason = "the proxy complains"))]
+    pub(crate) fn blame(&self, directive: &str) -> String {
+        let at = self.positions.get(directive).map(|at| format!("{at}: ")).unwrap_or_default();
+        format!("{at}pool '{}': directive \"{directive}\"", self.name)
     }
 
     /// The pool's name.

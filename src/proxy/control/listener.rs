@@ -4,9 +4,9 @@ use std::fs;
 use std::io;
 use std::io::Read;
 use std::io::Write;
-use std::net;
 use std::net::Shutdown;
 use std::net::SocketAddr;
+use std::net::ToSocketAddrs;
 use std::os::unix;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
@@ -19,8 +19,14 @@ use mio::net::TcpListener;
 use mio::net::TcpStream;
 use mio::net::UnixListener;
 use mio::net::UnixStream;
+use socket2::Domain;
+use socket2::SockRef;
+use socket2::Type;
 
 use crate::proxy::socket_file::SocketFile;
+
+/// How many clients may wait to be accepted.
+const BACKLOG: i32 = 128;
 
 /// A socket that accepts. Never waits.
 #[derive(Debug)]
@@ -37,7 +43,8 @@ pub(super) enum Socket {
 }
 
 impl Listener {
-    /// Listens on a host, which may be a name, or on a path, which needs no port.
+    /// Takes a host, which may be a name, and a port, or a path, which needs no port. On a port nobody can connect
+    /// before [`listen`](Self::listen), but nobody else can take it either.
     ///
     /// # Errors
     ///
@@ -53,14 +60,18 @@ impl Listener {
                 .map(|(listener, file)| (Self::Unix(listener), Some(file)))
                 .map_err(|error| explain(&error, what, host));
         }
-        let bound = net::TcpListener::bind((host, port)).and_then(|listener| {
-            listener.set_nonblocking(true)?;
-            Ok(Self::Tcp(TcpListener::from_std(listener)))
-        });
-        bound.map(|listener| (listener, None)).map_err(|error| {
+        bind_port(host, port).map(|listener| (Self::Tcp(listener), None)).map_err(|error| {
             let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
             explain(&error, what, &format!("{host}:{port}"))
         })
+    }
+
+    /// Lets clients in.
+    pub(super) fn listen(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(listener) => SockRef::from(listener).listen(BACKLOG),
+            Self::Unix(_) => Ok(()),
+        }
     }
 
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
@@ -127,6 +138,25 @@ impl Write for Socket {
     }
 }
 
+/// The first address of the host that there is here.
+fn bind_port(host: &str, port: u16) -> io::Result<TcpListener> {
+    let mut failed = None;
+    for address in (host, port).to_socket_addrs()? {
+        let bind = || {
+            let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+            socket.set_reuse_address(true)?;
+            socket.set_nonblocking(true)?;
+            socket.bind(&address.into())?;
+            Ok(TcpListener::from_std(socket.into()))
+        };
+        match bind() {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failed = Some(error),
+        }
+    }
+    Err(failed.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()))
+}
+
 /// Takes the place of a file that a process before us left behind, and only of such a one.
 fn bind_path(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
     let is_socket = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
@@ -151,7 +181,7 @@ mod tests {
 
     #[test]
     fn an_address_in_use_is_named() {
-        let taken = net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
         let error = Listener::bind("stats", "127.0.0.1", address.port()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);

@@ -83,10 +83,7 @@ pub(super) type Log = Arc<dyn Fn(u8, &str) + Send + Sync>;
 
 /// What the control plane is told when it starts.
 pub(super) struct ControlSettings {
-    /// Host and port for nutcracker's report; a host that begins with `/` is the path of a unix socket.
-    pub(super) stats: Option<(String, u16)>,
-    /// The same for HTTP.
-    pub(super) http: Option<(String, u16)>,
+    pub(super) places: Places,
     /// The file with the configuration, and what was in it when the workers got theirs.
     pub(super) config: PathBuf,
     pub(super) config_text: Vec<u8>,
@@ -99,6 +96,29 @@ pub(super) struct ControlSettings {
     pub(super) reopen_log: Box<dyn Fn() + Send + Sync>,
     /// Raises the level of the log by this, or lowers it.
     pub(super) change_level: Box<dyn Fn(i8) + Send + Sync>,
+}
+
+/// Where the control plane is reached, once it has started.
+pub(super) struct Places {
+    stats: Option<Place>,
+    http: Option<Place>,
+}
+
+type Place = (Listener, Option<SocketFile>);
+
+impl Places {
+    /// Takes a host and a port for nutcracker's report, and others for HTTP; a host that begins with `/` is the path of
+    /// a unix socket.
+    ///
+    /// # Errors
+    ///
+    /// One could not be had; its address is in the text.
+    pub(super) fn open(stats: Option<(&str, u16)>, http: Option<(&str, u16)>) -> io::Result<Self> {
+        let open = |service: Service, place: Option<(&str, u16)>| {
+            place.map(|(host, port)| Listener::bind(service.name(), host, port)).transpose()
+        };
+        Ok(Self { stats: open(Service::Stats, stats)?, http: open(Service::Http, http)? })
+    }
 }
 
 /// Why the control plane has ended.
@@ -141,24 +161,13 @@ struct Common {
     change_level: Box<dyn Fn(i8) + Send + Sync>,
 }
 
-/// Opens the control plane and starts its thread.
+/// Starts the thread of the control plane.
 ///
 /// # Errors
 ///
-/// A listener could not be opened; its address is in the text. Or what the system says against a thread.
+/// What the system says against a thread.
 pub(super) fn start(settings: ControlSettings, workers: Arc<dyn Workers>) -> io::Result<Control> {
     let poll = Poll::new()?;
-    let (mut doors, mut files) = (Vec::new(), Vec::new());
-    let mut addresses = [None, None];
-    let wanted = [(settings.stats, Service::Stats), (settings.http, Service::Http)];
-    for ((wanted, service), address) in wanted.into_iter().zip(&mut addresses) {
-        let Some((host, port)) = wanted else { continue };
-        let (mut listener, file) = Listener::bind(service.name(), &host, port)?;
-        *address = listener.address();
-        listener.register(poll.registry(), desk::door(doors.len()))?;
-        doors.push(Door { listener, service, retry: None });
-        files.extend(file);
-    }
     let (order_sender, orders) = mpsc::channel();
     let (reason_sender, reasons) = mpsc::channel();
     let common = Arc::new(Common {
@@ -172,6 +181,22 @@ pub(super) fn start(settings: ControlSettings, workers: Arc<dyn Workers>) -> io:
         reopen_log: settings.reopen_log,
         change_level: settings.change_level,
     });
+    // Before anybody is let in, who may take this for the sign that orders are heard.
+    let hearer = Arc::clone(&common);
+    let open = |mailbox| Ear::open(mailbox, move |signal| hearer.hear(signal));
+    let ear = settings.signals.map(open).transpose()?;
+    let (mut doors, mut files) = (Vec::new(), Vec::new());
+    let mut addresses = [None, None];
+    let Places { stats, http } = settings.places;
+    let places = [(stats, Service::Stats), (http, Service::Http)];
+    for ((place, service), address) in places.into_iter().zip(&mut addresses) {
+        let Some((mut listener, file)) = place else { continue };
+        listener.listen()?;
+        *address = listener.address();
+        listener.register(poll.registry(), desk::door(doors.len()))?;
+        doors.push(Door { listener, service, retry: None });
+        files.extend(file);
+    }
     let desk = Desk {
         common: Arc::clone(&common),
         poll,
@@ -182,9 +207,6 @@ pub(super) fn start(settings: ControlSettings, workers: Arc<dyn Workers>) -> io:
         file: ConfigFile::new(settings.config, settings.config_text, clock::now()),
         is_watching: settings.is_watching,
     };
-    let hearer = Arc::clone(&common);
-    let open = |mailbox| Ear::open(mailbox, move |signal| hearer.hear(signal));
-    let ear = settings.signals.map(open).transpose()?;
     let last_words = LastWords(Arc::clone(&common));
     let thread = thread::Builder::new().name("control".into()).spawn(move || {
         let reason = desk.run();

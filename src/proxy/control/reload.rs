@@ -21,7 +21,7 @@ use std::time::Instant;
 use super::Log;
 use super::Workers;
 use super::level;
-use crate::config::NutcrackerConfig;
+use crate::proxy::configuration::parse;
 
 /// The longest file that is read.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
@@ -167,16 +167,6 @@ fn read(path: &Path) -> io::Result<(Vec<u8>, Stamp)> {
         return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
     }
     Ok((text, Stamp::of(&file.metadata()?)))
-}
-
-fn parse(text: &[u8]) -> Result<NutcrackerConfig, String> {
-    let text = str::from_utf8(text).map_err(|error| {
-        let before = String::from_utf8_lossy(&text[..error.valid_up_to()]);
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        format!("line {line}, column {column}: is not UTF-8")
-    })?;
-    NutcrackerConfig::parse(text).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -21,6 +21,9 @@ use crate::proxy::stats::Stats;
 /// Workers that take longer than this to tell what they have counted are not asked twice in one turn.
 const SLOW: Duration = Duration::from_millis(100);
 
+/// There is no configuration without a pool.
+const NOBODY: &str = "no worker answers\n";
+
 /// Writes the reports.
 pub(super) struct Reports {
     workers: Arc<dyn Workers>,
@@ -62,11 +65,7 @@ impl Reports {
             Err(status) => return Reply::from(status).to_bytes(false),
         };
         let reply = match &request.path[..] {
-            "/metrics" => Reply {
-                status: Status::Fine,
-                content_type: prometheus::CONTENT_TYPE,
-                body: prometheus::metrics(&self.stats(), &Resources::read(), started),
-            },
+            "/metrics" => metrics(&self.stats(), started),
             "/stats" => {
                 Reply { status: Status::Fine, content_type: "application/json", body: self.json() }
             }
@@ -90,10 +89,19 @@ impl Reports {
     }
 }
 
+fn metrics(stats: &Stats, started: Duration) -> Reply {
+    if stats.pools.is_empty() {
+        // Zeros would be taken for another process's.
+        return Reply::text(Status::Unavailable, NOBODY.into());
+    }
+    let body = prometheus::metrics(stats, &Resources::read(), started);
+    Reply { status: Status::Fine, content_type: prometheus::CONTENT_TYPE, body }
+}
+
 /// Fine as long as each pool has a node that gets requests.
 fn health(stats: &Stats) -> Reply {
     if stats.pools.is_empty() {
-        return Reply::text(Status::Unavailable, "no worker answers\n".into());
+        return Reply::text(Status::Unavailable, NOBODY.into());
     }
     let pools = stats.pools.iter().filter(|pool| !pool.nodes.iter().any(NodeStats::is_live));
     let pools: Vec<_> = pools.map(|pool| &pool.name[..]).collect();
@@ -108,6 +116,14 @@ mod tests {
     use super::*;
     use crate::health::NodeState;
     use crate::proxy::control::fake::stats;
+
+    #[test]
+    fn when_no_worker_answers_there_are_no_metrics() {
+        let started = Duration::ZERO;
+        assert_eq!(metrics(&Stats::default(), started).status, Status::Unavailable);
+        let reply = metrics(&stats(&[("a", &["one"])]), started);
+        assert_eq!((reply.status, reply.content_type), (Status::Fine, prometheus::CONTENT_TYPE));
+    }
 
     #[test]
     fn a_pool_is_healthy_as_long_as_one_node_is_live() {

@@ -35,8 +35,7 @@ impl Scene {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let (of_log, of_reopen, of_level) = (lines.clone(), lines.clone(), lines.clone());
         let mut settings = ControlSettings {
-            stats: Some(("127.0.0.1".into(), 0)),
-            http: Some(("localhost".into(), 0)),
+            places: Places::open(Some(("127.0.0.1", 0)), Some(("localhost", 0))).unwrap(),
             config: "no-such-file.yml".into(),
             config_text: Vec::new(),
             is_watching: false,
@@ -213,8 +212,7 @@ fn a_slow_worker_costs_a_crowd_once() {
     }
     let workers = Arc::new(Slow(AtomicU32::new(0)));
     let settings = ControlSettings {
-        stats: Some(("127.0.0.1".into(), 0)),
-        http: None,
+        places: Places::open(Some(("127.0.0.1", 0)), None).unwrap(),
         config: "no-such-file.yml".into(),
         config_text: Vec::new(),
         is_watching: false,
@@ -317,7 +315,9 @@ fn a_panic_is_told_to_who_waits() {
 fn the_stats_port_may_be_a_unix_socket() {
     let path = std::env::temp_dir().join(format!("shardwright-stats-{}.sock", std::process::id()));
     let host = path.to_str().unwrap().to_owned();
-    let scene = Scene::with(move |settings| settings.stats = Some((host, 22222)));
+    let scene = Scene::with(move |settings| {
+        settings.places = Places::open(Some((&host, 22222)), None).unwrap()
+    });
     assert!(scene.control.stats_address().is_none());
     let mut socket = UnixStream::connect(&path).unwrap();
     socket.set_read_timeout(Some(LONG)).unwrap();
@@ -330,18 +330,8 @@ fn the_stats_port_may_be_a_unix_socket() {
 fn an_address_in_use_is_an_error_of_the_start() {
     let scene = Scene::new();
     let address = scene.control.stats_address().unwrap();
-    let settings = ControlSettings {
-        stats: None,
-        http: Some((address.ip().to_string(), address.port())),
-        config: "no-such-file.yml".into(),
-        config_text: Vec::new(),
-        is_watching: false,
-        signals: None,
-        log: Arc::new(|_, _| {}),
-        reopen_log: Box::new(|| {}),
-        change_level: Box::new(|_| {}),
-    };
-    let error = start(settings, Arc::new(FakeWorkers::default())).err().unwrap();
+    let host = address.ip().to_string();
+    let error = Places::open(None, Some((&host, address.port()))).err().unwrap();
     let text = error.to_string();
     assert!(text.starts_with(&format!("cannot listen on {address} for HTTP: ")), "{text}");
 }

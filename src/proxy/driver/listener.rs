@@ -32,6 +32,7 @@ impl Listening {
 #[derive(Debug)]
 pub(super) struct Listener {
     socket: ListenerSocket,
+    registry: Registry,
     /// The place of its pool in the core.
     pub(super) pool: usize,
     pub(super) keepalive: bool,
@@ -55,6 +56,7 @@ impl Listener {
         registry: &Registry,
         token: Token,
     ) -> io::Result<Self> {
+        let registry = registry.try_clone()?;
         let mut socket = match listening {
             Listening::Tcp(listener) => {
                 listener.set_nonblocking(true)?;
@@ -73,7 +75,7 @@ impl Listener {
                 registry.register(listener, token, Interest::READABLE)?;
             }
         }
-        Ok(Self { socket, pool, keepalive, tls: None, is_ready: true })
+        Ok(Self { socket, registry, pool, keepalive, tls: None, is_ready: true })
     }
 
     /// The next client.
@@ -82,5 +84,15 @@ impl Listener {
             ListenerSocket::Tcp(listener) => listener.accept().map(|(it, _)| Socket::Tcp(it)),
             ListenerSocket::Unix(listener) => listener.accept().map(|(it, _)| Socket::Unix(it)),
         }
+    }
+}
+
+impl Drop for Listener {
+    /// The socket may go on elsewhere, and then closing it here is not enough for the poll to forget it.
+    fn drop(&mut self) {
+        let _ = match &mut self.socket {
+            ListenerSocket::Tcp(listener) => self.registry.deregister(listener),
+            ListenerSocket::Unix(listener) => self.registry.deregister(listener),
+        };
     }
 }

@@ -355,7 +355,8 @@ impl Worker {
             return usize::MAX;
         };
         let of_pool = |pool: &Arc<PoolSettings>| {
-            1 + pool.topology.current().members().len() * pool.server_connections
+            // A listener is in the crew's hands too, and has a poll's.
+            3 + pool.topology.current().members().len() * pool.server_connections
         };
         let nodes: usize = pools.iter().map(of_pool).sum();
         (limit.saturating_sub(RESERVED) / self.workers.max(1)).saturating_sub(nodes)

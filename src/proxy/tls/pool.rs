@@ -19,11 +19,10 @@ impl PoolTls {
     ///
     /// # Errors
     ///
-    /// What is wrong with them, with the names of the pool, the directive and the file, and nothing of what is in it.
+    /// What is wrong with them, with the line, the names of the pool, the directive and the file, and nothing of what is in it.
     pub(in crate::proxy) fn read(config: &PoolConfig) -> Result<Self, String> {
-        Self::try_read(config).map_err(|Fault { directive, reason }| {
-            format!("pool '{}': directive \"{directive}\": {reason}", config.name())
-        })
+        Self::try_read(config)
+            .map_err(|Fault { directive, reason }| format!("{}: {reason}", config.blame(directive)))
     }
 
     fn try_read(config: &PoolConfig) -> Result<Self, Fault> {

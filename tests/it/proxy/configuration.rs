@@ -187,6 +187,32 @@ fn a_unix_socket_goes_with_the_proxy_unless_another_has_taken_its_place() {
     assert!(!directory.0.join("pool.sock.other").exists());
 }
 
+#[test]
+fn a_second_proxy_that_cannot_start_takes_no_socket_from_the_first() {
+    let Some(redis) = Redis::start(1) else { return };
+    if !Program::Ours.is_chosen() {
+        return;
+    }
+    let directory = Directory(scratch());
+    let path = directory.0.join("pool.sock");
+    let pools = [redis.pool(&[&format!("listen: {}", path.display())]), redis.pool(&[])];
+    let first = Proxy::start_where(Program::Ours, &pools, |ports| vec![ports[1]]);
+    let in_use = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (in_use, free) = (in_use.local_addr().unwrap().port().to_string(), free_port().to_string());
+    let alone = format!("alone:\n  listen: {}\n{}", path.display(), redis.pool(&[]));
+    fs::write(directory.0.join("alone.yml"), alone).unwrap();
+    let both = first.file();
+    for (file, stats) in [(Path::new("alone.yml"), in_use), (&both, free)] {
+        let mut second = Program::Ours.command();
+        second.args(["-a", "127.0.0.1", "-s", &stats, "-c"]).arg(file).current_dir(&directory.0);
+        let output = second.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(text.contains("Address already in use"), "{text}");
+        assert_eq!(output.status.code(), Some(1));
+        UnixStream::connect(&path).expect("the first still listens");
+    }
+}
+
 /// Row 80.
 #[test]
 fn reuseport_lets_two_processes_listen() {
@@ -236,6 +262,10 @@ fn beyond_the_text(text: &str) -> Option<&'static str> {
             "pool 'p': directive \"listen\" has an invalid value: \
              address resolution of 'nohost.invalid:22121' failed: ",
         );
+    }
+    // Both programs fail when they start.
+    if text.contains("listen: 127.0.0.1:01\n") {
+        return Some("pools 'p' and 'q' listen on the same address '127.0.0.1:01'");
     }
     let has = |line: &str| text.contains(&format!("  {line}\n"));
     match cfg!(feature = "proxy-tls") {

@@ -25,6 +25,7 @@ mod redis_sessions;
 mod redis_transactions;
 mod redis_volume;
 mod redis_waiting;
+mod reloads;
 mod resets;
 mod signals;
 mod stats;

@@ -64,6 +64,15 @@ fn the_unit_and_its_defaults_name_options_that_there_are() {
     }
 }
 
+/// With both, the sockets in `/run/nutcracker` would be where nobody but root may look.
+#[test]
+fn clients_may_look_into_the_directory_of_the_unit() {
+    let unit = text("shardwright-proxy.service");
+    let has = |line: &str| unit.lines().any(|it| it == line);
+    assert!(has("DynamicUser=yes") && has("RuntimeDirectory=nutcracker"));
+    assert!(!unit.contains("RuntimeDirectoryPreserve="));
+}
+
 #[test]
 fn the_example_is_a_good_configuration() {
     let test = Command::new(PROGRAM).arg("-t").arg("-c").arg(path("nutcracker.yml")).output();

@@ -100,7 +100,7 @@ fn a_bad_file_changes_nothing_and_the_log_says_where_it_is_bad() {
     assert_eq!(scene.logged(), [(level::ERROR, line)]);
     fs::write(&scene.file.path, b"a:\n  b\xff: 1\n").unwrap();
     scene.reload();
-    assert!(scene.logged()[0].1.ends_with(": line 2, column 4: is not UTF-8"));
+    assert!(scene.logged()[0].1.ends_with(": line 2, column 4: this is not UTF-8"));
     *scene.workers.refusal.lock() = Some("127.0.0.1:1 is in use".into());
     scene.write(&text("two"));
     scene.reload();

@@ -1,0 +1,101 @@
+//! Reloads that leave an address and change what is behind it: the socket stays.
+
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use rustix::process::Signal;
+
+use super::support::Redis;
+use crate::support::eventually;
+use crate::support::listens;
+use crate::support::proxy::Program;
+use crate::support::proxy::Proxy;
+use crate::support::proxy_client::Client;
+
+const PONG: &str = "+PONG\r\n";
+
+/// A pool of this name, with these lines.
+fn named(name: &str, listen: &str, lines: &str) -> String {
+    format!("{name}:\n  listen: {listen}\n{lines}")
+}
+
+/// Loads the text and waits until it is in force.
+fn reload(proxy: &Proxy, text: &str) {
+    let loads = || proxy.process().log().matches("' is reloaded").count();
+    let before = loads();
+    proxy.rewrite_text(text);
+    proxy.process().signal(Signal::USR1);
+    eventually("it is in force", || {
+        let log = proxy.process().log();
+        assert!(!log.contains("is refused"), "{log}");
+        loads() > before
+    });
+}
+
+#[test]
+fn what_is_behind_an_address_may_change() {
+    let Some(redis) = Redis::start(1) else { return };
+    if !Program::Ours.is_chosen() {
+        return;
+    }
+    for workers in ["1", "3"] {
+        let pools = [redis.pool(&[]), redis.pool(&[])];
+        let proxy = Proxy::start_with(Program::Ours, &pools, &["--workers", workers]);
+        let [one, two] = [0, 1].map(|place: usize| format!("127.0.0.1:{}", proxy.ports()[place]));
+        let lines = redis.pool(&[]);
+        let mut client = proxy.client();
+
+        // How clients are taken in.
+        for directive in ["tcpkeepalive: true", "backlog: 16", "reuseport: true"] {
+            let changed = named("pool000", &one, &redis.pool(&[directive]));
+            reload(&proxy, &[changed, named("pool001", &two, &lines)].concat());
+            assert_eq!(client.ask("PING"), PONG, "{directive}");
+            assert_eq!(proxy.client().ask("PING"), PONG, "{directive}");
+        }
+        // The name: clients of the old pool are closed, and those that come are served.
+        let text = [named("new", &one, &lines), named("pool001", &two, &lines)].concat();
+        reload(&proxy, &text);
+        assert_eq!(client.rest(), "");
+        assert_eq!(proxy.client().ask("PING"), PONG);
+        assert!(proxy.stats()["new"].is_object());
+        // Two pools change places.
+        reload(&proxy, &[named("new", &two, &lines), named("pool001", &one, &lines)].concat());
+        for port in proxy.ports() {
+            assert_eq!(Client::connect(*port).ask("PING"), PONG);
+        }
+        // The protocol, there and back.
+        let memcached = lines.replace("redis: true", "redis: false");
+        reload(&proxy, &[named("new", &two, &memcached), named("pool001", &one, &lines)].concat());
+        let reply = Client::connect(proxy.ports()[1]).ask_memcached("what");
+        assert_eq!(reply, "ERROR\r\n");
+        reload(&proxy, &[named("new", &two, &lines), named("pool001", &one, &lines)].concat());
+        assert_eq!(Client::connect(proxy.ports()[1]).ask("PING"), PONG);
+        // And when nobody has it any more it is closed.
+        reload(&proxy, &named("pool001", &one, &lines));
+        eventually("it is closed", || !listens(proxy.ports()[1]));
+        assert_eq!(proxy.client().ask("PING"), PONG);
+    }
+}
+
+#[test]
+fn a_unix_socket_stays_where_it_is() {
+    let Some(redis) = Redis::start(1) else { return };
+    if !Program::Ours.is_chosen() {
+        return;
+    }
+    let path = crate::support::scratch().join("pool.sock");
+    let connects = |path: &Path| UnixStream::connect(path).is_ok();
+    let pools = [redis.pool(&[&format!("listen: {}", path.display())]), redis.pool(&[])];
+    let proxy = Proxy::start_where(Program::Ours, &pools, |ports| vec![ports[1]]);
+    let second = named("pool001", &format!("127.0.0.1:{}", proxy.ports()[1]), &redis.pool(&[]));
+    for name in ["pool000", "renamed"] {
+        let listen = format!("{} 0600", path.display());
+        reload(&proxy, &[named(name, &listen, &redis.pool(&[])), second.clone()].concat());
+        let mode = std::fs::metadata(&path).expect("it is there").permissions();
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o600);
+        assert!(connects(&path));
+    }
+    reload(&proxy, &second);
+    eventually("it is gone", || !path.exists());
+    let _ = std::fs::remove_dir_all(path.parent().expect("it has a directory"));
+}
