@@ -235,11 +235,9 @@ impl Core {
                 None
             }
         };
-        if let Some(node) = broken {
-            // It may have another number than when it was asked.
-            if let Some(node) = gathering.node_now(pool, node) {
-                self.distrusted.push((session.pool, node, session.serial, is_resp3));
-            }
+        // It may have another number than when it was asked.
+        if let Some(node) = broken.and_then(|node| gathering.node_now(pool, node)) {
+            self.distrusted.push((session.pool, node, session.serial, is_resp3));
         }
         let is_error = is_error(&out[start..]);
         if is_next {
@@ -258,11 +256,7 @@ impl Core {
         }
         match gathering.how {
             How::Split(split) => self.room.give(split),
-            How::Values(mut retrieval) => {
-                if retrieval.clear() {
-                    self.retrievals.push(retrieval);
-                }
-            }
+            How::Values(retrieval) => self.retrievals.extend(retrieval.into_cleared()),
             _ => {}
         }
         self.answered(key, place);

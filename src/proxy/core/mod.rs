@@ -113,6 +113,7 @@ pub(super) struct Core {
     /// Room for requests that go to several nodes, and for their backends.
     room: Room,
     split_backends: Vec<usize>,
+    #[expect(clippy::vec_box, reason = "a request has its box as long as it is under way")]
     retrievals: Vec<Box<Retrieval>>,
     /// When the next deadline may pass, in microseconds.
     next_deadline: u64,

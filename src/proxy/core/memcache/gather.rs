@@ -85,8 +85,8 @@ impl Retrieval {
         &self.lists[..self.nodes.len()]
     }
 
-    /// Empties it to be used again; answers whether it is worth it.
-    pub(in crate::proxy::core) fn clear(&mut self) -> bool {
+    /// Empty, to be used again; `None` if it is too large for that.
+    pub(in crate::proxy::core) fn into_cleared(mut self: Box<Self>) -> Option<Box<Self>> {
         let bytes: usize = self.lists.iter().map(|list| list.bytes.capacity()).sum();
         for list in &mut self.lists {
             list.bytes.clear();
@@ -94,7 +94,7 @@ impl Retrieval {
         }
         self.nodes.clear();
         self.owners.clear();
-        bytes + 2 * self.owners.capacity() <= Self::LARGEST
+        (bytes + 2 * self.owners.capacity() <= Self::LARGEST).then_some(self)
     }
 }
 
