@@ -141,7 +141,6 @@ impl PidFile {
                     )));
                 }
                 // Whoever had it may have ended just now, and taken it away.
-                let inode = |file: &Metadata| (file.dev(), file.ino());
                 if fs::metadata(path).map(|there| inode(&there)).ok() != Some(inode(&opened)) {
                     continue;
                 }
@@ -163,13 +162,21 @@ impl PidFile {
     }
 }
 
+/// Which file it is, whatever it is called.
+fn inode(file: &Metadata) -> (u64, u64) {
+    (file.dev(), file.ino())
+}
+
 impl Drop for PidFile {
     /// Another process may have taken the file over since.
     fn drop(&mut self) {
         let own = std::process::id().to_string();
         let is_own = |pid: String| pid.is_empty() || pid.trim_end() == own;
-        let is_file = self.file.metadata().is_ok_and(|file| file.is_file());
-        if is_file && fs::read_to_string(&self.path).is_ok_and(is_own) {
+        let own_file = self.file.metadata().ok().filter(Metadata::is_file);
+        let there = fs::metadata(&self.path).ok();
+        let is_there =
+            own_file.is_some() && there.map(|it| inode(&it)) == own_file.map(|it| inode(&it));
+        if is_there && fs::read_to_string(&self.path).is_ok_and(is_own) {
             let _ = fs::remove_file(&self.path);
         }
     }

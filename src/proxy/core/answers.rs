@@ -57,6 +57,10 @@ impl Core {
                 Ok(())
             }
             Purpose::Multi => {
+                if !is_error(reply) && reply != b"+OK\r\n" {
+                    self.fail(sockets, pending, b"Invalid argument");
+                    return Err(Closed::Broken("its reply is none to a MULTI".into()));
+                }
                 self.take_multi(&pending, reply);
                 self.deliver(&pending, reply);
                 Ok(())

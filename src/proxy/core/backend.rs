@@ -59,6 +59,8 @@ pub(super) struct Backend {
     pub(super) refusal: Vec<u8>,
     /// Sessions that wait until it has sent more.
     pub(super) waiting: Vec<(usize, u32)>,
+    /// Since when it owes the confirmation of a subscription, in the worker's microseconds.
+    pub(super) unconfirmed_since: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,13 +140,13 @@ impl Scan {
                 let length =
                     scanner.scan(asked.expected(), bytes).map_err(|error| error.to_string())?;
                 // An endless reply never shows its end.
+                let values = match length {
+                    Some(_) => scanner.last_values(),
+                    None => scanner.values(),
+                };
                 match asked {
-                    Asked::Value(_) if length.is_none() && scanner.values() > 1 => {
-                        Err(TOO_MANY.into())
-                    }
-                    Asked::Values(most) if length.is_none() && scanner.values() > most => {
-                        Err(TOO_MANY.into())
-                    }
+                    Asked::Value(_) if values > 1 => Err(TOO_MANY.into()),
+                    Asked::Values(most) if values > most => Err(TOO_MANY.into()),
                     _ => Ok(length),
                 }
             }
@@ -231,6 +233,7 @@ impl Backend {
             refused_until: 0,
             refusal: Vec::new(),
             waiting: Vec::new(),
+            unconfirmed_since: None,
         }
     }
 
@@ -267,16 +270,19 @@ impl Backend {
         }
     }
 
-    /// When the node is taken for gone if nothing is heard of it: nobody waits for a reply on a connection that is
-    /// only listened to.
+    /// When the node is taken for gone if nothing is heard of it: on a connection that is only listened to, nobody
+    /// waits for anything but confirmations.
     pub(super) fn silent_from(&self, timeout: u64) -> Option<u64> {
         let oldest = self.queue.front()?;
         let since = self.heard_at.max(oldest.at);
         if matches!(self.stage, Stage::Opening | Stage::Greeting(_)) {
             return Some(since.saturating_add(timeout));
         }
-        let is_asked = oldest.purpose != Purpose::Subscription && !self.is_paused;
-        is_asked.then(|| since.saturating_add(TIMEOUTS.saturating_mul(timeout)))
+        let since = match oldest.purpose {
+            Purpose::Subscription => since.max(self.unconfirmed_since?),
+            _ => since,
+        };
+        (!self.is_paused).then(|| since.saturating_add(TIMEOUTS.saturating_mul(timeout)))
     }
 
     /// How long to refuse requests after so many failures to connect in a row: the first is tried again at

@@ -188,7 +188,7 @@ impl Core {
 
     /// What was asked at `at` has its time.
     #[inline]
-    fn limit(&mut self, pool: usize, at: u64) {
+    pub(super) fn limit(&mut self, pool: usize, at: u64) {
         if let Some(timeout) = self.pools[pool].settings.timeout {
             let deadline = at.saturating_add(timeout.as_micros() as u64);
             self.next_deadline = self.next_deadline.min(deadline);

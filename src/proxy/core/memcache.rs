@@ -163,7 +163,7 @@ impl Core {
             Command::Retrieve(retrieve) => {
                 names.clear();
                 names.extend(retrieve.keys());
-                self.retrieve(sockets, key, index, retrieve, names, raw)
+                self.retrieve(sockets, key, index, retrieve, names)
             }
             Command::Store { key: name } | Command::Single { key: name } => {
                 self.send_on(sockets, key, name, request, raw, Asked::Line)
@@ -298,7 +298,6 @@ impl Core {
         index: u16,
         retrieve: &Retrieve<'_>,
         names: &[&[u8]],
-        raw: &[u8],
     ) -> bool {
         let session = &self.sessions[key];
         let (pool, serial) = (session.pool, session.serial);
@@ -331,15 +330,6 @@ impl Core {
                 return false;
             }
             backends.push(backend);
-        }
-        if let ([backend], false, true) = (backends.as_slice(), lost, raw.ends_with(b"\r\n")) {
-            let pending = self.issue(key, index, Purpose::Whole, raw.len());
-            let pending = Pending { asked: Asked::Values(names.len() as u32), ..pending };
-            match self.admit(sockets, *backend) {
-                Ok(()) => self.ask(sockets, *backend, raw, pending),
-                Err(text) => self.fail(sockets, pending, &text),
-            }
-            return true;
         }
         self.pools[pool].counters.fragments += backends.len() as u64;
         let pending = self.issue(key, index, Purpose::Nothing, 0);

@@ -197,13 +197,7 @@ impl Core {
             }
             self.next_chores = self.micros + CHORES.as_micros() as u64;
         }
-        for (pool, node, serial, is_resp3) in std::mem::take(&mut self.distrusted) {
-            if self.pools.get(pool).is_some_and(|pool| node.index() < pool.nodes.len()) {
-                let backend = self.shared_backend(pool, node, serial, is_resp3);
-                let what = "an element of its reply is no value".into();
-                self.backend_closed(sockets, backend, Closed::Broken(what));
-            }
-        }
+        self.close_distrusted(sockets);
         for pool in std::mem::take(&mut self.moved) {
             if self.pools.contains(pool) {
                 self.end_misplaced(sockets, pool);
@@ -216,6 +210,18 @@ impl Core {
                 break;
             }
             self.flush(sockets);
+        }
+    }
+
+    /// Closes connections whose replies were found broken when they were put together. The nodes have the numbers
+    /// that they had then.
+    fn close_distrusted(&mut self, sockets: &mut impl Sockets) {
+        for (pool, node, serial, is_resp3) in std::mem::take(&mut self.distrusted) {
+            if self.pools.get(pool).is_some_and(|pool| node.index() < pool.nodes.len()) {
+                let backend = self.shared_backend(pool, node, serial, is_resp3);
+                let what = "an element of its reply is no value".into();
+                self.backend_closed(sockets, backend, Closed::Broken(what));
+            }
         }
     }
 

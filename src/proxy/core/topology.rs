@@ -34,6 +34,7 @@ impl Core {
         sockets: &mut impl Sockets,
         all: &[Arc<PoolSettings>],
     ) -> Vec<usize> {
+        self.close_distrusted(sockets);
         let mut places = Vec::new();
         for settings in all {
             let stays = |(_, pool): &(usize, &Pool)| {

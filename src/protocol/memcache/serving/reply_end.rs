@@ -38,6 +38,8 @@ pub(crate) struct ReplyScanner {
     has_begun: bool,
     /// Values that have begun.
     values: u32,
+    /// As many had the reply before.
+    last_values: u32,
 }
 
 /// What a line says of the reply it belongs to.
@@ -124,6 +126,11 @@ impl ReplyScanner {
         self.values
     }
 
+    /// How many values there were of the reply whose end was found last.
+    pub(crate) fn last_values(&self) -> u32 {
+        self.last_values
+    }
+
     /// How many of `bytes`, which were scanned, belong to the reply in any case.
     pub(crate) fn known(&self, bytes: &[u8]) -> usize {
         self.position.min(bytes.len())
@@ -159,7 +166,7 @@ impl ReplyScanner {
 
     fn finish(&mut self) -> usize {
         let length = self.position;
-        *self = Self::default();
+        *self = Self { last_values: self.values, ..Self::default() };
         length
     }
 }

@@ -31,6 +31,8 @@ pub(in crate::proxy::core) struct Subscriptions {
     due: VecDeque<Due>,
     /// The number of the first of them.
     first: u64,
+    /// By kind, how often something that is due is to begin with a name.
+    beginning: [BTreeMap<Vec<u8>, u32>; 3],
     /// Messages that wait for the end of a large reply.
     held: Vec<u8>,
 }
@@ -95,6 +97,9 @@ impl Subscriptions {
 
     /// Something is due; answers its number.
     pub(super) fn owe(&mut self, due: Due) -> u64 {
+        if let (What::Begin, Some(name)) = (due.what, &due.name) {
+            *self.beginning[due.kind.place()].entry(name.clone()).or_default() += 1;
+        }
         self.due.push_back(due);
         self.first + self.due.len() as u64 - 1
     }
@@ -177,6 +182,13 @@ impl Subscriptions {
         self.due.front().filter(|due| due.left == 0)?;
         let due = self.due.pop_front()?;
         self.first += 1;
+        if let (What::Begin, Some(name)) = (due.what, &due.name) {
+            let beginning = &mut self.beginning[due.kind.place()];
+            match beginning.get_mut(name) {
+                Some(count) if *count > 1 => *count -= 1,
+                _ => drop(beginning.remove(name)),
+            }
+        }
         let told = &mut self.told[due.kind.place()];
         match (&due.what, &due.name) {
             (What::Begin, Some(name)) if due.error.is_none() => {
@@ -229,9 +241,17 @@ impl Subscriptions {
 
     /// Whether it is to begin with something that is due.
     pub(super) fn is_beginning(&self, kind: Kind, name: &[u8]) -> bool {
-        self.due.iter().any(|due| {
-            due.kind == kind && due.what == What::Begin && due.name.as_deref() == Some(name)
-        })
+        self.beginning[kind.place()].contains_key(name)
+    }
+
+    /// Whether the client wants it, or did until it was refused.
+    pub(super) fn is_wanted(&self, kind: Kind, name: &[u8]) -> bool {
+        self.topics[kind.place()].contains_key(name)
+    }
+
+    /// Whether a node has yet to answer something.
+    pub(super) fn awaits(&self, backend: usize) -> bool {
+        self.nodes.iter().any(|node| node.backend == backend && !node.asked.is_empty())
     }
 
     /// All that the client wants of a kind.

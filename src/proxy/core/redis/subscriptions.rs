@@ -185,6 +185,13 @@ impl Core {
         write_array_header(out, 2);
         write_bulk_string(out, word.as_bytes());
         write_bulk_string(out, name);
+        let now = self.micros;
+        let listened = &mut self.backends[backend];
+        if listened.unconfirmed_since.is_none() {
+            listened.unconfirmed_since = Some(now);
+            let pool = listened.pool;
+            self.limit(pool, now);
+        }
         self.mark_dirty(Link::Backend(backend));
     }
 
@@ -238,7 +245,7 @@ impl Core {
             return;
         };
         // What was there before stays, as in Redis; and of what is asked for once more, that decides.
-        if own.is_told(kind, name) || own.is_beginning(kind, name) {
+        if !own.is_wanted(kind, name) || own.is_told(kind, name) || own.is_beginning(kind, name) {
             return;
         }
         self.end_subscription(key, Due::new(kind, Some(name), What::Withdrawal, refused.index));
@@ -294,6 +301,7 @@ impl Core {
         let broken = |what: &str| Closed::Broken(what.into());
         if is_error(reply) {
             own.refused(backend, reply).map_err(broken)?;
+            self.note_confirmation(key, backend);
             self.tell_due(sockets, key);
             return Ok(());
         }
@@ -302,11 +310,19 @@ impl Core {
         let name = parts.next().and_then(string).unwrap_or_default();
         if let Some((kind, begins)) = Kind::of_word(word) {
             own.confirmed(backend, kind, begins, name).map_err(broken)?;
+            self.note_confirmation(key, backend);
             self.tell_due(sockets, key);
         } else if Kind::of_message(word).is_none_or(|kind| own.is_told(kind, name)) {
             self.push(key, reply);
         }
         Ok(())
+    }
+
+    /// The node has answered something; perhaps it owes nothing more.
+    fn note_confirmation(&mut self, key: usize, backend: usize) {
+        if self.subscriptions_of(key).is_some_and(|own| !own.awaits(backend)) {
+            self.backends[backend].unconfirmed_since = None;
+        }
     }
 
     /// A client without subscriptions is an ordinary one again.

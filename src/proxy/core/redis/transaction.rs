@@ -328,6 +328,9 @@ impl Core {
         let Some(Mode::Transaction(transaction)) = self.sessions[key].mode.as_deref_mut() else {
             return Step::Done;
         };
+        if let Some(refusal) = transaction.refusal.clone() {
+            return self.reply(key, command, &refusal);
+        }
         if let Some(backend) = transaction.backend() {
             return self.ask_own(sockets, key, backend, command, Purpose::Whole);
         }

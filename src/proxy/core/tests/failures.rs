@@ -330,3 +330,48 @@ fn what_was_gathered_bears_the_names_of_those_who_were_asked() {
     let answer = stage.received(client);
     assert_eq!(answer, b"STAT a:pid 1\r\nSTAT b:pid 1\r\nSTAT c:pid 1\r\nEND\r\n");
 }
+
+#[test]
+fn values_that_were_not_asked_for_are_no_reply() {
+    let value = |key: &str| format!("VALUE {key} 0 1\r\nx\r\n");
+    let reply = |keys: &[&str]| keys.iter().map(|key| value(key)).collect::<String>() + "END\r\n";
+    for (asked, sent) in [
+        ("get e1", &["e1", "other"][..]),
+        ("get e1 e2", &["q1", "q2"]),
+        ("get e1 e2", &["e1", "e2", "e3"]),
+        ("gets e1 e2", &["e2", "e1"]),
+    ] {
+        let mut stage = Stage::new(&[PoolPlan::new(Protocol::Memcache, &["a"])]);
+        let client = stage.connect(0).unwrap();
+        stage.send(client, format!("{asked}\r\n").as_bytes());
+        let backend = stage.connections_to("a")[0];
+        stage.finish_connecting(backend, true);
+        stage.arrive(Link::Backend(backend), reply(sent).as_bytes());
+        stage.turn();
+        assert_eq!(stage.received(client), b"SERVER_ERROR Invalid argument\r\n", "{asked}");
+        assert!(stage.connections_to("a").is_empty(), "{asked}");
+    }
+}
+
+#[test]
+fn a_node_is_not_closed_for_anothers_reply_when_the_pools_change() {
+    let pool = |nodes: &[&'static str]| [PoolPlan::new(Protocol::Redis, nodes)];
+    let mut stage = Stage::new(&pool(&["a", "b"]));
+    let client = stage.connect(0).unwrap();
+    let router = stage.core.pools[stage.pools[0]].snapshot.router();
+    let [on_a, on_b] = ["a", "b"].map(|node| {
+        let is_there = |key: &String| router.node_for_key(key.as_bytes()) == router.id_of(node);
+        (0..).map(|number| format!("k{number}")).find(is_there).unwrap()
+    });
+    stage.send(client, &request(&["MGET", &on_a, &on_b]));
+    let [a, b] = ["a", "b"].map(|node| stage.connections_to(node)[0]);
+    stage.finish_connecting(a, true);
+    stage.finish_connecting(b, true);
+    stage.core.begin_turn(stage.now);
+    stage.core.backend_input(&mut stage.wires, a, b"*1\r\n$1\r\nx\r\n");
+    stage.core.backend_input(&mut stage.wires, b, b"*1\r\n:5\r\n");
+    // In the same turn: the second node is the first one now.
+    stage.replace(&pool(&["0", "a", "b"]));
+    assert_eq!(stage.connections_to("a"), [a]);
+    assert!(stage.connections_to("b").is_empty());
+}

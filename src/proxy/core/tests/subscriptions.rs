@@ -1,5 +1,7 @@
 //! Subscriptions: what the client is told, in which order, and what it hears.
 
+use std::time::Duration;
+
 use crate::proxy::core::Link;
 use crate::proxy::core::rehearsal::PoolPlan;
 use crate::proxy::core::rehearsal::Stage;
@@ -160,4 +162,47 @@ fn a_node_that_confirms_what_it_was_not_asked_for_is_not_believed() {
     say(&mut stage, "a", &confirmation("psubscribe", "q*", 1));
     assert!(!stage.is_open(client));
     assert_eq!(stage.received(client), b"");
+}
+
+#[test]
+fn a_node_that_confirms_nothing_holds_nobody_for_ever() {
+    for confirms_first in [true, false] {
+        let mut stage = Stage::new(&[PoolPlan::new(Protocol::Redis, &["a"])]);
+        let client = stage.connect(0).unwrap();
+        stage.send(client, &request(&["SUBSCRIBE", "c"]));
+        let backend = stage.connections_to("a")[0];
+        stage.finish_connecting(backend, true);
+        if confirms_first {
+            let confirmed = b"*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n";
+            stage.arrive(Link::Backend(backend), confirmed);
+            stage.turn();
+            assert_eq!(stage.received(client), confirmed);
+            // Nothing is due, and then silence is no fault.
+            stage.wait(Duration::from_secs(3600));
+            assert!(stage.is_open(client));
+            stage.send(client, &request(&["UNSUBSCRIBE", "c"]));
+        }
+        stage.send(client, &request(&["PING"]));
+        for _ in 0..20 {
+            stage.wait(Duration::from_millis(100));
+        }
+        assert!(!stage.is_open(client), "it waits for ever");
+    }
+}
+
+#[test]
+fn very_many_names_may_be_refused() {
+    let mut stage = Stage::new(&[PoolPlan::new(Protocol::Redis, &["a"])]);
+    let client = stage.connect(0).unwrap();
+    // In quadratic time this would take minutes.
+    let names: Vec<String> = (0..100_000).map(|number| format!("channel{number}")).collect();
+    let words: Vec<&str> =
+        std::iter::once("SUBSCRIBE").chain(names.iter().map(String::as_str)).collect();
+    stage.send(client, &request(&words));
+    let backend = stage.connections_to("a")[0];
+    stage.finish_connecting(backend, true);
+    let refused = b"-NOPERM no\r\n".repeat(names.len());
+    stage.arrive(Link::Backend(backend), &refused);
+    stage.turn();
+    assert_eq!(stage.received(client).len(), refused.len());
 }
