@@ -9,6 +9,7 @@ use crate::proxy::core::sessions::Ending;
 
 /// What a session has connections of its own for.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a session has it in a box, and few have one")]
 pub(in crate::proxy::core) enum Mode {
     /// A reply that ends it, on this backend.
     Waiting {
