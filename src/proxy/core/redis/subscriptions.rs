@@ -182,11 +182,16 @@ impl Core {
 
     fn tell_subscription(&mut self, backend: usize, word: &str, name: &[u8]) {
         let out = self.backends[backend].out.tail(&mut self.buffers);
+        let before = out.len();
         write_array_header(out, 2);
         write_bulk_string(out, word.as_bytes());
         write_bulk_string(out, name);
+        let bytes = out.len() - before;
         let now = self.micros;
         let listened = &mut self.backends[backend];
+        let counters = &mut self.counters[listened.counters];
+        counters.requests += 1;
+        counters.request_bytes += bytes as u64;
         if listened.unconfirmed_since.is_none() {
             listened.unconfirmed_since = Some(now);
             let pool = listened.pool;
