@@ -24,6 +24,8 @@ const STREAMED: usize = 16 << 10;
 pub(super) const OTHER_KEY: &str = "it sent the value of a key that it was not asked for";
 /// A reply may be so large: as much as Redis's largest string, and what is around it.
 const HELD: usize = 513 << 20;
+/// As many retrievals that are done with are kept to be used again.
+const SPARE: usize = 64;
 
 impl Core {
     /// A reply has come that a session waits for.
@@ -260,7 +262,9 @@ impl Core {
         }
         match gathering.how {
             How::Split(split) => self.room.give(split),
-            How::Values(retrieval) => self.retrievals.extend(retrieval.into_cleared()),
+            How::Values(retrieval) if self.retrievals.len() < SPARE => {
+                self.retrievals.extend(retrieval.into_cleared());
+            }
             _ => {}
         }
         self.answered(key, place);

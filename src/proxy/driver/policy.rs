@@ -4,9 +4,9 @@
 //! may be the node which has just answered the first of many requests: the worker passes on that one reply, sleeps
 //! again, and every reply costs system calls and two changes of threads of its own. Under `SCHED_BATCH` a thread that
 //! wakes up lets the other one come to the end of what it does, and finds all of it. A memcached get of 10 keys with
-//! 50 clients then costs less than half of the processor time, and comes back sooner (Linux 6.18, two processors).
-//! Beside programs that compute it costs milliseconds, though, and turns that have much to do gain little. So it is
-//! asked for only while many clients wait and turns have next to nothing to do all the same.
+//! 50 clients then cost about half of the processor time, where both processors were busy (Linux 6.18; where they were
+//! not there was little to gain). Beside programs that compute it costs milliseconds, though, and turns that have much to
+//! do anyway gain little. So it is asked for only while many clients wait and turns have next to nothing to do.
 
 use std::time::Duration;
 use std::time::Instant;
