@@ -306,3 +306,34 @@ fn a_node_that_does_not_answer_a_multi_does_not_hold_the_client_for_ever() {
         );
     }
 }
+
+#[test]
+fn a_reply_that_is_none_to_a_multi_carries_nothing_out() {
+    let mut stage = stage();
+    let client = stage.connect(0).expect("there is room");
+    said(&mut stage, client, &[&["WATCH", "e1"]]);
+    let own = stage.core.backends.iter().find(|(_, backend)| backend.owner.is_some());
+    let own = own.expect("it watches").0;
+    stage.send(client, &[&["MULTI"][..], &["SET", "e1", "x"], &["EXEC"]].map(request).concat());
+    stage.arrive(Link::Backend(own), b":1\r\n");
+    stage.turn();
+    assert!(!stage.core.backends.contains(own), "it is trusted");
+    let answer = String::from_utf8(stage.received(client)).expect("text");
+    assert!(answer.starts_with("-ERR Invalid argument\r\n-ERR "), "{answer}");
+    assert!(!answer.contains("+OK"), "{answer}");
+}
+
+#[test]
+fn commands_without_a_key_are_refused_too_when_no_transaction_has_begun() {
+    let mut stage = stage();
+    let client = stage.connect(0).expect("there is room");
+    let all = [&["MULTI"][..], &["SET", "e1", "x"], &["PING"], &["EXEC"]];
+    stage.send(client, &all.map(request).concat());
+    let own = stage.core.backends.iter().find(|(_, backend)| backend.owner.is_some());
+    let own = own.expect("it has a connection").0;
+    stage.finish_connecting(own, true);
+    assert_eq!(exchange(&mut stage, own, b"-NOPERM no\r\n"), "*1 $5 MULTI ");
+    let aborted = "-EXECABORT Transaction discarded because of previous errors.\r\n";
+    let answer = format!("+OK\r\n-NOPERM no\r\n-NOPERM no\r\n{aborted}");
+    assert_eq!(String::from_utf8_lossy(&stage.received(client)), answer);
+}
