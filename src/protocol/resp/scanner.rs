@@ -131,6 +131,14 @@ impl Scanner {
         self.position.min(bytes.len())
     }
 
+    /// How many of the bytes that follow those that were [taken](Self::take) are of a string, if all that were known
+    /// have been.
+    #[cfg(feature = "proxy")]
+    #[inline]
+    pub(crate) fn left_of_string(&self) -> usize {
+        if self.is_in_string { self.position } else { 0 }
+    }
+
     /// Forgets the first `count` of the bytes, which are not shown to it again: they were sent on before the
     /// reply was complete. No more than are [known](Self::known).
     #[cfg(feature = "proxy")]

@@ -19,11 +19,13 @@ use crate::proxy::reply;
 use crate::proxy::settings::Protocol;
 
 /// Of a reply that is not complete so much goes to the client at once.
-const STREAMED: usize = 16 << 10;
+pub(super) const STREAMED: usize = 16 << 10;
+/// What follows such a reply may be as large.
+const LARGE: usize = 256 << 10;
 /// What is said of a value that was not asked for.
 pub(super) const OTHER_KEY: &str = "it sent the value of a key that it was not asked for";
 /// A reply may be so large: as much as Redis's largest string, and what is around it.
-const HELD: usize = 513 << 20;
+pub(super) const HELD: usize = 513 << 20;
 /// As many retrievals that are done with are kept to be used again.
 const SPARE: usize = 64;
 
@@ -355,6 +357,7 @@ impl Core {
             return Ok(());
         };
         let length = backend.stream.take().map_or(0, |stream| stream.length);
+        backend.is_large = length >= LARGE;
         backend.pop();
         let counters = &mut self.counters[backend.counters];
         counters.responses += 1;

@@ -46,6 +46,8 @@ pub(super) struct Backend {
     pub(super) scanner: Scan,
     /// A reply that is passed on as it comes.
     pub(super) stream: Option<Stream>,
+    /// Whether the last reply was a large one.
+    pub(super) is_large: bool,
     /// The epoch of the node's health when the connection was opened.
     pub(super) epoch: u64,
     /// When the last failure was counted; what was asked before is no other failure.
@@ -177,6 +179,23 @@ impl Scan {
         }
     }
 
+    /// How many of the bytes that come next are of a string, if none are there that are [known](Self::known).
+    #[inline]
+    pub(super) fn left_of_string(&self) -> usize {
+        match self {
+            Self::Redis(scanner) => scanner.left_of_string(),
+            Self::Memcache(scanner) => scanner.left_of_value(),
+        }
+    }
+
+    /// Passes over bytes of a string that it is not shown.
+    pub(super) fn skip(&mut self, count: usize) {
+        match self {
+            Self::Redis(scanner) => scanner.take(count),
+            Self::Memcache(scanner) => scanner.take(count),
+        }
+    }
+
     /// How many bytes are missing at least of the reply that begins `bytes`, which were scanned.
     pub(super) fn missing(&self, bytes: &[u8], asked: Asked) -> usize {
         match self {
@@ -226,6 +245,7 @@ impl Backend {
             rest: Vec::new(),
             scanner,
             stream: None,
+            is_large: false,
             epoch: 0,
             failed_at: 0,
             heard_at: 0,

@@ -34,6 +34,7 @@ mod buffers;
 mod closing;
 mod large;
 mod memcache;
+mod passage;
 mod pool;
 mod probes;
 mod redis;
@@ -51,6 +52,8 @@ use backend::Backend;
 use buffers::Buffers;
 pub(super) use closing::Closed;
 use memcache::Retrieval;
+pub(super) use passage::Passage;
+pub(super) use passage::Passed;
 use pool::NodeCounters;
 use pool::Pool;
 use session::Session;
@@ -112,6 +115,8 @@ pub(super) struct Core {
     args: Vec<&'static [u8]>,
     /// Room for requests that go to several nodes, and for their backends.
     room: Room,
+    /// So much of a value goes from socket to socket.
+    passed_from: usize,
     split_backends: Vec<usize>,
     #[expect(clippy::vec_box, reason = "a request has its box as long as it is under way")]
     retrievals: Vec<Box<Retrieval>>,
@@ -160,6 +165,7 @@ impl Core {
             next_serial: 0,
             args: Vec::new(),
             room: Room::default(),
+            passed_from: passage::LEAST,
             split_backends: Vec::new(),
             retrievals: Vec::new(),
             next_deadline: u64::MAX,

@@ -154,6 +154,7 @@ impl Core {
             return Err(Closed::Broken(super::answers::OTHER_KEY.into()));
         }
         backend.pop();
+        backend.is_large = false;
         let counters = &mut self.counters[backend.counters];
         counters.responses += 1;
         match pending.purpose {
@@ -200,7 +201,7 @@ impl Core {
     }
 
     /// Stops reading a node while the client does not take what it sends.
-    fn pause_if_not_taken(&mut self, key: usize) {
+    pub(super) fn pause_if_not_taken(&mut self, key: usize) {
         let now = self.millis();
         let Some(backend) = self.backends.get_mut(key) else {
             return;

@@ -28,6 +28,7 @@ use super::tls::ListenerTls;
 
 mod handshakes;
 mod listener;
+mod pipe;
 mod policy;
 mod reading;
 mod resolver;

@@ -8,7 +8,7 @@ use crate::proxy::core::Closed;
 use crate::proxy::core::Link;
 
 /// Reads of one connection in a turn, so that the others have theirs.
-const READS: usize = 2;
+const READS: usize = 3;
 
 impl Worker {
     /// Reads what has arrived.
@@ -17,58 +17,14 @@ impl Worker {
             return;
         }
         for turn in 0.. {
-            if !self.core.wants_input(link) {
-                return;
-            }
-            let Some(connection) = self.sockets.connection(link) else {
-                return;
-            };
-            if !connection.is_readable || connection.is_connecting {
+            if !self.core.wants_input(link) || !self.is_readable(link) {
                 return;
             }
             if turn == READS {
                 return self.sockets.resumed.push(link);
             }
-            let room = match link {
-                // What TLS has decrypted may be more than there is room for.
-                Link::Session(key) if !connection.stream.has_tls() => self.core.session_room(key),
-                _ => None,
-            };
-            if let Some(room) = room {
-                let wanted = room.len();
-                match connection.stream.read(&mut self.scratch, room) {
-                    Ok(count) if count > 0 => {
-                        connection.is_readable = count == wanted || connection.is_read_closed;
-                        if let Link::Session(key) = link {
-                            self.core.session_filled(&mut self.sockets, key, count);
-                        }
-                        continue;
-                    }
-                    read => {
-                        if self.end_of_read(link, read) {
-                            return;
-                        }
-                        continue;
-                    }
-                }
-            }
-            let buffer = &mut self.buffer[self.start..self.start + READ];
-            match connection.stream.read(&mut self.scratch, buffer) {
-                Ok(count) if count > 0 => {
-                    // A short read was all there is: what comes later is told.
-                    connection.is_readable = count == READ
-                        || connection.is_read_closed
-                        || connection.stream.may_hold_more();
-                    let bytes = &self.buffer[self.start..self.start + count];
-                    match link {
-                        Link::Session(key) => {
-                            self.core.session_input(&mut self.sockets, key, bytes);
-                        }
-                        Link::Backend(key) => {
-                            self.core.backend_input(&mut self.sockets, key, bytes);
-                        }
-                    }
-                }
+            match self.read_once(link) {
+                Ok(count) if count > 0 => {}
                 read => {
                     if self.end_of_read(link, read) {
                         return;
@@ -76,6 +32,83 @@ impl Worker {
                 }
             }
         }
+    }
+
+    #[inline]
+    fn is_readable(&mut self, link: Link) -> bool {
+        let connection = self.sockets.connection(link);
+        connection.is_some_and(|connection| connection.is_readable && !connection.is_connecting)
+    }
+
+    /// Reads to where the bytes are wanted, and answers how many they are.
+    #[inline]
+    fn read_once(&mut self, link: Link) -> io::Result<usize> {
+        let read = match link {
+            Link::Session(key) => self.fill(key),
+            Link::Backend(key) => self.pass(key),
+        };
+        match read {
+            Some(read) => read,
+            None => self.read_to_buffer(link),
+        }
+    }
+
+    #[inline]
+    fn read_to_buffer(&mut self, link: Link) -> io::Result<usize> {
+        let Some(connection) = self.sockets.connection(link) else {
+            return Err(io::ErrorKind::WouldBlock.into());
+        };
+        let wanted = match link {
+            Link::Backend(key) => READ.min(self.core.wanted_of(key)),
+            Link::Session(_) => READ,
+        };
+        let buffer = &mut self.buffer[self.start..self.start + wanted];
+        let count = connection.stream.read(&mut self.scratch, buffer)?;
+        if count == 0 {
+            return Ok(0);
+        }
+        // A short read was all there is: what comes later is told.
+        connection.is_readable =
+            count == wanted || connection.is_read_closed || connection.stream.may_hold_more();
+        let bytes = &self.buffer[self.start..self.start + count];
+        match link {
+            Link::Session(key) => self.core.session_input(&mut self.sockets, key, bytes),
+            Link::Backend(key) => self.core.backend_input(&mut self.sockets, key, bytes),
+        }
+        Ok(count)
+    }
+
+    /// Reads what is missing of a large request to where it is kept, if there is one.
+    #[inline]
+    fn fill(&mut self, key: usize) -> Option<io::Result<usize>> {
+        let connection = self.sockets.connection(Link::Session(key))?;
+        // What TLS has decrypted may be more than there is room for.
+        if connection.stream.has_tls() {
+            return None;
+        }
+        let room = self.core.session_room(key)?;
+        let wanted = room.len();
+        let read = connection.stream.read(&mut self.scratch, room);
+        if let Ok(count @ 1..) = read {
+            connection.is_readable = count == wanted || connection.is_read_closed;
+            self.core.session_filled(&mut self.sockets, key, count);
+        }
+        Some(read)
+    }
+
+    /// Has what a node sends go to a client from socket to socket, if it may. Answers how many bytes have come.
+    #[inline]
+    fn pass(&mut self, key: usize) -> Option<io::Result<usize>> {
+        let passage = self.core.passage(key)?;
+        let passed = match self.sockets.pass(key, passage)? {
+            Ok(passed) => passed,
+            Err(error) => return Some(Err(error)),
+        };
+        let count = passed.count;
+        if count > 0 {
+            self.core.passed(&mut self.sockets, key, passage, passed);
+        }
+        Some(Ok(count))
     }
 
     /// A read gave no bytes: says whether there is nothing more to read.

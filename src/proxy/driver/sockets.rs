@@ -10,11 +10,14 @@ use std::time::Instant;
 use mio::Registry;
 use mio::Token;
 
+use super::pipe::Pipe;
 use super::resolver::Resolver;
 use super::socket::Socket;
 use super::stream::Stream;
 use crate::node::Address;
 use crate::proxy::core::Link;
+use crate::proxy::core::Passage;
+use crate::proxy::core::Passed;
 use crate::proxy::core::Sockets;
 use crate::proxy::settings::Endpoint;
 use crate::proxy::tls::NodeTls;
@@ -67,6 +70,8 @@ pub(super) struct WorkerSockets {
     pub(super) backends: Vec<BackendPlace>,
     /// Links to be read though the poll says nothing of them.
     pub(super) resumed: Vec<Link>,
+    /// For large values; always empty. There is none before the first of them.
+    pipe: Option<Pipe>,
 }
 
 /// What a token stands for: the kind is in its last two bits.
@@ -100,7 +105,14 @@ impl Source {
 
 impl WorkerSockets {
     pub(super) fn new(registry: Registry, resolver: Resolver) -> Self {
-        Self { registry, resolver, sessions: Vec::new(), backends: Vec::new(), resumed: Vec::new() }
+        Self {
+            registry,
+            resolver,
+            sessions: Vec::new(),
+            backends: Vec::new(),
+            resumed: Vec::new(),
+            pipe: None,
+        }
     }
 
     pub(super) fn registry(&self) -> &Registry {
@@ -166,6 +178,32 @@ impl WorkerSockets {
         place.others = others;
         place.connection = Some(connection);
         Ok(())
+    }
+
+    /// Has bytes of a node's go to a client from socket to socket; `None` if they cannot.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading from the node.
+    pub(super) fn pass(&mut self, backend: usize, passage: Passage) -> Option<io::Result<Passed>> {
+        let node = self.backends.get(backend)?.connection.as_ref()?.stream.bare()?;
+        let client = self.sessions.get(passage.session)?.as_ref()?.stream.bare()?;
+        let mut pipe = match self.pipe.take() {
+            Some(pipe) => pipe,
+            None => Pipe::new().ok()?,
+        };
+        let count = match pipe.fill(node, passage.length) {
+            Ok(count) => count,
+            Err(error) => {
+                self.pipe = Some(pipe);
+                return Some(Err(error));
+            }
+        };
+        let mut left = Vec::new();
+        let is_broken = pipe.drain(client).and_then(|()| pipe.take(&mut left)).is_err();
+        // What is left in it of a broken connection goes with it.
+        self.pipe = (!is_broken).then_some(pipe);
+        Some(Ok(Passed { count, left, is_broken }))
     }
 
     fn place(&mut self, key: usize) -> &mut BackendPlace {

@@ -70,6 +70,12 @@ impl Stream {
         }
     }
 
+    /// The socket, if what goes over it is what is read and written.
+    #[inline]
+    pub(super) fn bare(&self) -> Option<&Socket> {
+        self.tls.is_none().then_some(&self.socket)
+    }
+
     #[inline]
     pub(super) fn has_tls(&self) -> bool {
         self.tls.is_some()

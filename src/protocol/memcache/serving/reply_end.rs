@@ -121,6 +121,13 @@ impl ReplyScanner {
         self.searched = self.searched.saturating_sub(count);
     }
 
+    /// How many of the bytes that follow those that were [taken](Self::take) are of a value, if all that were known
+    /// have been.
+    #[inline]
+    pub(crate) fn left_of_value(&self) -> usize {
+        if self.is_in_value { self.position } else { 0 }
+    }
+
     /// How many values there were until now of the reply that is not complete.
     pub(crate) fn values(&self) -> u32 {
         self.values

@@ -44,6 +44,9 @@ use wires::Wires;
 use wires::key_of;
 use wires::link_of;
 
+/// Values go from socket to socket long before it is worth the while.
+const PASSED_FROM: usize = 1 << 10;
+
 /// A worker's engine with all that is around it.
 pub(super) struct Stage {
     pub(super) core: Core,
@@ -155,6 +158,7 @@ impl Stage {
             .enumerate()
             .map(|(number, plan)| plan.settings(&format!("pool{number}"), None))
             .collect();
+        stage.core.passed_from = PASSED_FROM;
         stage.pools = stage.core.set_pools(&mut stage.wires, &settings);
         stage.core.preconnect(&mut stage.wires);
         stage.turn();
@@ -355,6 +359,12 @@ impl Stage {
             }
             return;
         }
+        if let Link::Backend(key) = link
+            && let Some(passage) = self.core.passage(key)
+            && let Some(passed) = self.wires.pass(key, passage)
+        {
+            return self.core.passed(&mut self.wires, key, passage, passed);
+        }
         let Some(wire) = self.wires.all.get_mut(&key_of(link)) else {
             return;
         };
@@ -369,7 +379,11 @@ impl Stage {
             wire.is_readable = !wire.inbox.is_empty() || wire.is_ended;
             return self.core.session_filled(&mut self.wires, key, count);
         }
-        let count = wire.inbox.len().min(256 << 10);
+        let wanted = match link {
+            Link::Backend(key) => self.core.wanted_of(key),
+            Link::Session(_) => usize::MAX,
+        };
+        let count = wire.inbox.len().min(256 << 10).min(wanted);
         let bytes: Vec<u8> = wire.inbox.drain(..count).collect();
         wire.is_readable = !wire.inbox.is_empty() || (wire.is_ended && count > 0);
         let is_end = wire.is_ended && count == 0;

@@ -5,6 +5,8 @@ use std::io;
 use std::sync::Arc;
 
 use crate::proxy::core::Link;
+use crate::proxy::core::Passage;
+use crate::proxy::core::Passed;
 use crate::proxy::core::Sockets;
 use crate::proxy::settings::Endpoint;
 use crate::topology::Member;
@@ -75,6 +77,23 @@ impl Wires {
         };
         let old = self.all.insert(key_of(link), wire);
         assert!(old.is_none(), "{link:?} is opened twice");
+    }
+
+    /// Has what a node has sent go to a client past the core; `None` if there is nothing.
+    pub(super) fn pass(&mut self, backend: usize, passage: Passage) -> Option<Passed> {
+        let node = self.get(Link::Backend(backend)).filter(|wire| !wire.inbox.is_empty())?;
+        let count = passage.length.min(node.inbox.len());
+        let mut left: Vec<u8> = node.inbox.drain(..count).collect();
+        node.is_readable = !node.inbox.is_empty() || node.is_ended;
+        let client = self.get(Link::Session(passage.session)).expect("what is sent to is open");
+        if client.is_broken {
+            return Some(Passed { count, left: Vec::new(), is_broken: true });
+        }
+        let sent = count.min(client.room);
+        client.room -= sent;
+        client.is_full |= sent < count;
+        client.sent.extend(left.drain(..sent));
+        Some(Passed { count, left, is_broken: false })
     }
 
     pub(crate) fn get(&mut self, link: Link) -> Option<&mut Wire> {

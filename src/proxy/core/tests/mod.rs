@@ -5,6 +5,7 @@ use super::rehearsal::node_bytes;
 use super::rehearsal::walk;
 
 mod failures;
+mod passages;
 mod pressure;
 mod sessions;
 mod subscriptions;
