@@ -21,6 +21,8 @@ pub(crate) use frame::frame;
 #[cfg(any(feature = "proxy", feature = "_fuzz"))]
 pub(crate) use inline::inline;
 pub(crate) use request::RequestError;
+#[cfg(feature = "proxy")]
+pub(crate) use request::cut_request;
 pub(crate) use request::request;
 pub(crate) use scanner::Body;
 pub(crate) use scanner::BrokenFrame;

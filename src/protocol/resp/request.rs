@@ -41,6 +41,25 @@ pub(crate) fn request<'b>(
     Ok(bytes.len() - rest.len())
 }
 
+/// Reads the command at the start of `bytes`, which end within the bytes of its last argument: appends its arguments to
+/// `args`, the last as far as it is there, and returns the length of the whole. `None` if they end elsewhere, or this is
+/// no command.
+#[cfg(feature = "proxy")]
+pub(crate) fn cut_request<'b>(bytes: &'b [u8], args: &mut Vec<&'b [u8]>) -> Option<usize> {
+    let mut rest = bytes;
+    let count = number(&mut rest, b'*').ok()?;
+    for place in 1..=count {
+        let length = number(&mut rest, b'$').ok()?;
+        if place == count && rest.len() <= length {
+            args.push(rest);
+            return (bytes.len() - rest.len()).checked_add(length)?.checked_add(2);
+        }
+        args.push(rest.get(..length)?);
+        rest = rest[length..].strip_prefix(b"\r\n")?;
+    }
+    None
+}
+
 /// Reads a line of `kind` and a number, and moves `bytes` behind it.
 #[inline]
 fn number(bytes: &mut &[u8], kind: u8) -> Result<usize, RequestError> {
@@ -85,6 +104,25 @@ mod tests {
             assert_eq!(read(bytes), Err(error), "{}", bytes.escape_ascii());
         }
         assert_eq!(read(b"*0\r\n"), Ok((vec![], 4)));
+    }
+
+    #[cfg(feature = "proxy")]
+    #[test]
+    fn a_command_is_read_that_ends_within_its_last_argument() {
+        let bytes = b"*3\r\n$3\r\nSET\r\n$2\r\nab\r\n$5\r\n12345\r\n";
+        let start = bytes.len() - "12345\r\n".len();
+        for cut in 0..=bytes.len() {
+            let mut args = Vec::new();
+            let length = cut_request(&bytes[..cut], &mut args);
+            let is_read = (start..=start + 5).contains(&cut);
+            assert_eq!(length, is_read.then_some(bytes.len()), "{cut}");
+            if is_read {
+                assert_eq!(args, [&b"SET"[..], b"ab", &bytes[start..cut]]);
+            }
+        }
+        for bytes in [&b"*0\r\n"[..], b"SET a b", b"*2\r\n$3\r\nGETxx$5\r\na", b"*1\r\n:5\r\na"] {
+            assert!(cut_request(bytes, &mut Vec::new()).is_none());
+        }
     }
 
     proptest::proptest! {

@@ -21,7 +21,7 @@ use crate::proxy::settings::Protocol;
 /// Of a reply that is not complete so much goes to the client at once.
 pub(super) const STREAMED: usize = 16 << 10;
 /// What follows such a reply may be as large.
-const LARGE: usize = 256 << 10;
+const LARGE: usize = 48 << 10;
 /// What is said of a value that was not asked for.
 pub(super) const OTHER_KEY: &str = "it sent the value of a key that it was not asked for";
 /// A reply may be so large: as much as Redis's largest string, and what is around it.

@@ -35,6 +35,7 @@ mod closing;
 mod large;
 mod memcache;
 mod passage;
+mod piped;
 mod pool;
 mod probes;
 mod redis;
@@ -74,6 +75,15 @@ pub(super) trait Sockets {
     /// Sends what the socket takes at the moment, which may be nothing. What it has not taken is what it is given
     /// first the next time: some of it may be on its way.
     fn send(&mut self, link: Link, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Sends what the socket of a backend takes of what is in a session's pipe, and answers how much is left in it.
+    fn pour(&mut self, session: usize, backend: usize) -> io::Result<usize>;
+
+    /// Reads what is in a session's pipe, which fills the room.
+    fn take_back(&mut self, session: usize, room: &mut [u8]) -> io::Result<()>;
+
+    /// Throws away what is in a session's pipe.
+    fn discard(&mut self, session: usize);
 
     /// Closes it; nothing is heard of it any more.
     fn close(&mut self, link: Link);
@@ -117,6 +127,8 @@ pub(super) struct Core {
     room: Room,
     /// So much of a value goes from socket to socket.
     passed_from: usize,
+    /// And of a request, if so much of it is missing.
+    piped_from: usize,
     split_backends: Vec<usize>,
     #[expect(clippy::vec_box, reason = "a request has its box as long as it is under way")]
     retrievals: Vec<Box<Retrieval>>,
@@ -166,6 +178,7 @@ impl Core {
             args: Vec::new(),
             room: Room::default(),
             passed_from: passage::LEAST,
+            piped_from: piped::LEAST,
             split_backends: Vec::new(),
             retrievals: Vec::new(),
             next_deadline: u64::MAX,

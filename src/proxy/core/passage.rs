@@ -1,16 +1,17 @@
 //! Large values that go from a node's socket to a client's, past the engine.
 
 use super::Core;
+use super::Link;
 use super::Sockets;
 use super::answers::HELD;
 use super::answers::STREAMED;
 use super::backend::Purpose;
 use crate::health::Incident;
 
-/// Fewer bytes than this are read and written faster.
-pub(super) const LEAST: usize = 64 << 10;
+/// It is not worth the while for less that is missing of a value.
+pub(super) const LEAST: usize = 32 << 10;
 
-/// What is read of a reply before most of it may go from socket to socket.
+/// What is read of a request or reply before most of it may go from socket to socket.
 const HEAD: usize = STREAMED + (1 << 10);
 
 /// The bytes that a node sends next are part of a value, and those that a client gets next.
@@ -33,13 +34,14 @@ pub(crate) struct Passed {
 }
 
 impl Core {
-    /// How much to read of a node at once: where the last reply was a large value, the next may be another.
+    /// How much to read at once: where the last request or reply was a large one, the next may be another.
     #[inline]
-    pub(crate) fn wanted_of(&self, key: usize) -> usize {
-        match self.backends.get(key) {
-            Some(backend) if backend.is_large => HEAD,
-            _ => usize::MAX,
-        }
+    pub(crate) fn wanted_of(&self, link: Link) -> usize {
+        let is_large = match link {
+            Link::Session(key) => self.sessions.get(key).is_some_and(|session| session.is_large),
+            Link::Backend(key) => self.backends.get(key).is_some_and(|backend| backend.is_large),
+        };
+        if is_large { HEAD } else { usize::MAX }
     }
 
     /// Whether what the node sends next has only to be passed on. [`passed`](Self::passed) follows.

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::buffers::Buffers;
 use super::buffers::Outgoing;
 use super::large::Large;
+use super::piped::Piped;
 use super::ticket::State;
 use super::ticket::Ticket;
 use crate::protocol::memcache::serving::RequestScanner;
@@ -29,6 +30,10 @@ pub(super) struct Session {
     pub(super) rest: Vec<u8>,
     /// A large request that is not complete; the rest is empty then.
     pub(super) large: Option<Box<Large>>,
+    /// A larger one, most of which is in a pipe; so are neither a rest nor the other then.
+    pub(super) piped: Option<Box<Piped>>,
+    /// Whether the last request was a large one.
+    pub(super) is_large: bool,
     /// The rest is of no use before it has this many bytes.
     pub(super) needed: usize,
     /// Finds the end of a request that arrives in many pieces.
@@ -84,6 +89,8 @@ impl Session {
             pool,
             rest: Vec::new(),
             large: None,
+            piped: None,
+            is_large: false,
             needed: 0,
             scanner: None,
             lines: RequestScanner::default(),
@@ -221,6 +228,9 @@ impl Session {
         buffers.give(std::mem::take(&mut self.rest));
         if let Some(large) = self.large.take() {
             buffers.give_block(large.into_block());
+        }
+        if let Some(piped) = self.piped.take() {
+            buffers.give(piped.into_head());
         }
     }
 }

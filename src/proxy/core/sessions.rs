@@ -98,7 +98,17 @@ impl Core {
         if session.is_closing {
             return;
         }
+        session.is_large &= session.piped.is_some() || session.large.is_some();
         let mut bytes = bytes;
+        if session.piped.is_some() {
+            match self.end_piped(sockets, key, bytes) {
+                Some(taken) => bytes = &bytes[taken..],
+                None => return,
+            }
+            if bytes.is_empty() {
+                return;
+            }
+        }
         // More of it may show to be missing when it has come.
         while let Some(large) = &mut self.sessions[key].large {
             let taken = large.append(bytes);
@@ -134,8 +144,14 @@ impl Core {
         let session = &mut self.sessions[key];
         let missing = session.needed.saturating_sub(bytes.len());
         if missing >= LARGE && !session.is_stalled {
-            let large = Large::new(bytes, session.needed, &mut self.buffers);
-            session.large = Some(Box::new(large));
+            session.is_large = true;
+            let needed = session.needed;
+            let piped = self.piped(key, bytes);
+            let session = &mut self.sessions[key];
+            if piped.is_none() {
+                session.large = Some(Box::new(Large::new(bytes, needed, &mut self.buffers)));
+            }
+            session.piped = piped;
             return;
         }
         let mut rest = self.buffers.take();
@@ -167,7 +183,7 @@ impl Core {
     }
 
     /// Takes a large request that may be complete now: more of it may show to be missing.
-    fn take_large(&mut self, sockets: &mut impl Sockets, key: usize) {
+    pub(super) fn take_large(&mut self, sockets: &mut impl Sockets, key: usize) {
         let Some(large) = self.sessions[key].large.take() else {
             return;
         };

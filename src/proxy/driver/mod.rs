@@ -29,6 +29,7 @@ use super::tls::ListenerTls;
 mod handshakes;
 mod listener;
 mod pipe;
+mod pipes;
 mod policy;
 mod reading;
 mod resolver;
@@ -360,7 +361,8 @@ impl Worker {
             3 + pool.topology.current().members().len() * pool.server_connections
         };
         let nodes: usize = pools.iter().map(of_pool).sum();
-        (limit.saturating_sub(RESERVED) / self.workers.max(1)).saturating_sub(nodes)
+        let own = nodes + 2 * pipes::MOST;
+        (limit.saturating_sub(RESERVED) / self.workers.max(1)).saturating_sub(own)
     }
 
     fn take_client(&mut self, listener: usize, mut socket: Socket) {

@@ -44,7 +44,10 @@ impl Worker {
     #[inline]
     fn read_once(&mut self, link: Link) -> io::Result<usize> {
         let read = match link {
-            Link::Session(key) => self.fill(key),
+            Link::Session(key) => match self.pipe(key) {
+                Some(read) => Some(read),
+                None => self.fill(key),
+            },
             Link::Backend(key) => self.pass(key),
         };
         match read {
@@ -58,10 +61,9 @@ impl Worker {
         let Some(connection) = self.sockets.connection(link) else {
             return Err(io::ErrorKind::WouldBlock.into());
         };
-        let wanted = match link {
-            Link::Backend(key) => READ.min(self.core.wanted_of(key)),
-            Link::Session(_) => READ,
-        };
+        // What TLS has decrypted may be more.
+        let most = if connection.stream.has_tls() { READ } else { self.core.wanted_of(link) };
+        let wanted = READ.min(most);
         let buffer = &mut self.buffer[self.start..self.start + wanted];
         let count = connection.stream.read(&mut self.scratch, buffer)?;
         if count == 0 {
@@ -76,6 +78,19 @@ impl Worker {
             Link::Backend(key) => self.core.backend_input(&mut self.sockets, key, bytes),
         }
         Ok(count)
+    }
+
+    /// Has what is missing of a large request go into a pipe, if it may. Answers how many bytes that were.
+    #[inline]
+    fn pipe(&mut self, key: usize) -> Option<io::Result<usize>> {
+        let room = self.core.session_pipe_room(key)?;
+        let piped = self.sockets.pipe(key, room);
+        match piped {
+            None => self.core.session_unpiped(&mut self.sockets, key),
+            Some(Ok(count @ 1..)) => self.core.session_piped(key, count),
+            Some(_) => {}
+        }
+        piped
     }
 
     /// Reads what is missing of a large request to where it is kept, if there is one.

@@ -10,7 +10,7 @@ use std::time::Instant;
 use mio::Registry;
 use mio::Token;
 
-use super::pipe::Pipe;
+use super::pipes::Pipes;
 use super::resolver::Resolver;
 use super::socket::Socket;
 use super::stream::Stream;
@@ -70,8 +70,8 @@ pub(super) struct WorkerSockets {
     pub(super) backends: Vec<BackendPlace>,
     /// Links to be read though the poll says nothing of them.
     pub(super) resumed: Vec<Link>,
-    /// For large values; always empty. There is none before the first of them.
-    pipe: Option<Pipe>,
+    /// For large values and requests.
+    pipes: Pipes,
 }
 
 /// What a token stands for: the kind is in its last two bits.
@@ -111,7 +111,7 @@ impl WorkerSockets {
             sessions: Vec::new(),
             backends: Vec::new(),
             resumed: Vec::new(),
-            pipe: None,
+            pipes: Pipes::default(),
         }
     }
 
@@ -188,22 +188,35 @@ impl WorkerSockets {
     pub(super) fn pass(&mut self, backend: usize, passage: Passage) -> Option<io::Result<Passed>> {
         let node = self.backends.get(backend)?.connection.as_ref()?.stream.bare()?;
         let client = self.sessions.get(passage.session)?.as_ref()?.stream.bare()?;
-        let mut pipe = match self.pipe.take() {
-            Some(pipe) => pipe,
-            None => Pipe::new().ok()?,
-        };
+        let mut pipe = self.pipes.take()?;
         let count = match pipe.fill(node, passage.length) {
             Ok(count) => count,
             Err(error) => {
-                self.pipe = Some(pipe);
+                self.pipes.give(pipe);
                 return Some(Err(error));
             }
         };
         let mut left = Vec::new();
-        let is_broken = pipe.drain(client).and_then(|()| pipe.take(&mut left)).is_err();
-        // What is left in it of a broken connection goes with it.
-        self.pipe = (!is_broken).then_some(pipe);
+        let sent = pipe.drain(client);
+        let is_broken = sent.is_err() || {
+            left.resize(pipe.len(), 0);
+            pipe.take(&mut left).is_err()
+        };
+        self.pipes.give(pipe);
         Some(Ok(Passed { count, left, is_broken }))
+    }
+
+    /// Has what a client sends go into a pipe; `None` if there is none, or it is full.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading from the client.
+    pub(super) fn pipe(&mut self, session: usize, limit: usize) -> Option<io::Result<usize>> {
+        let client = self.sessions.get(session)?.as_ref()?.stream.bare()?;
+        match self.pipes.of(session)?.fill(client, limit) {
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => None,
+            filled => Some(filled),
+        }
     }
 
     fn place(&mut self, key: usize) -> &mut BackendPlace {
@@ -254,12 +267,43 @@ impl Sockets for WorkerSockets {
         }
     }
 
+    fn pour(&mut self, session: usize, backend: usize) -> io::Result<usize> {
+        let place = self.backends.get(backend).and_then(|place| place.connection.as_ref());
+        let Some(pipe) = self.pipes.used_by(session) else {
+            return Ok(0);
+        };
+        match place.and_then(|connection| connection.stream.bare()) {
+            Some(node) => pipe.drain(node)?,
+            // It is to be encrypted, or gone.
+            None => return Ok(pipe.len()),
+        }
+        let left = pipe.len();
+        if left == 0 {
+            self.pipes.release(session);
+        }
+        Ok(left)
+    }
+
+    fn take_back(&mut self, session: usize, room: &mut [u8]) -> io::Result<()> {
+        let Some(pipe) = self.pipes.used_by(session) else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        let taken = pipe.take(room);
+        self.pipes.release(session);
+        taken
+    }
+
+    fn discard(&mut self, session: usize) {
+        self.pipes.release(session);
+    }
+
     fn close(&mut self, link: Link) {
         if let Some(connection) = self.connection(link) {
             connection.stream.close();
         }
         match link {
             Link::Session(key) => {
+                self.pipes.release(key);
                 if let Some(place) = self.sessions.get_mut(key) {
                     *place = None;
                 }

@@ -19,6 +19,7 @@ mod redis_all_nodes;
 mod redis_errors;
 mod redis_failures;
 mod redis_fragments;
+mod redis_large;
 mod redis_local;
 mod redis_routing;
 mod redis_sessions;

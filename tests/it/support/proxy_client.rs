@@ -65,7 +65,8 @@ impl Client {
         match read_reply(&mut self.stream, &mut reply) {
             Ok(()) => Ok(text(&reply)),
             Err(error) => {
-                let what = format!("{error} after '{}'", reply.escape_ascii());
+                let start = &reply[..reply.len().min(300)];
+                let what = format!("{error} after '{}'", start.escape_ascii());
                 Err(io::Error::new(error.kind(), what))
             }
         }

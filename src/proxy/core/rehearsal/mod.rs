@@ -159,6 +159,7 @@ impl Stage {
             .map(|(number, plan)| plan.settings(&format!("pool{number}"), None))
             .collect();
         stage.core.passed_from = PASSED_FROM;
+        stage.core.piped_from = PASSED_FROM;
         stage.pools = stage.core.set_pools(&mut stage.wires, &settings);
         stage.core.preconnect(&mut stage.wires);
         stage.turn();
@@ -370,6 +371,18 @@ impl Stage {
         };
         if let Link::Session(key) = link
             && !wire.inbox.is_empty()
+            && let Some(room) = self.core.session_pipe_room(key)
+        {
+            match self.wires.fill(key, room) {
+                Some(count) => return self.core.session_piped(key, count),
+                None => self.core.session_unpiped(&mut self.wires, key),
+            }
+        }
+        let Some(wire) = self.wires.all.get_mut(&key_of(link)) else {
+            return;
+        };
+        if let Link::Session(key) = link
+            && !wire.inbox.is_empty()
             && let Some(room) = self.core.session_room(key)
         {
             // The rest of a large request is read to where it is sent from.
@@ -379,11 +392,7 @@ impl Stage {
             wire.is_readable = !wire.inbox.is_empty() || wire.is_ended;
             return self.core.session_filled(&mut self.wires, key, count);
         }
-        let wanted = match link {
-            Link::Backend(key) => self.core.wanted_of(key),
-            Link::Session(_) => usize::MAX,
-        };
-        let count = wire.inbox.len().min(256 << 10).min(wanted);
+        let count = wire.inbox.len().min(256 << 10).min(self.core.wanted_of(link));
         let bytes: Vec<u8> = wire.inbox.drain(..count).collect();
         wire.is_readable = !wire.inbox.is_empty() || (wire.is_ended && count > 0);
         let is_end = wire.is_ended && count == 0;

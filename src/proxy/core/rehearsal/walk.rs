@@ -293,6 +293,9 @@ impl Walk {
                     break;
                 }
             }
+            if let Some(wire) = self.stage.wires.get(Link::Session(key)) {
+                wire.pipe_room = *self.random.pick(&[0, 5000, 60_000]);
+            }
             let cut = self.random.below(bytes.len());
             self.stage.arrive(Link::Session(key), &bytes[..cut]);
             if self.random.one_in(2) {

@@ -28,6 +28,12 @@ pub(crate) struct Wire {
     pub(crate) is_ended: bool,
     /// Whether the poll has told of something to read.
     pub(crate) is_readable: bool,
+    /// What it has sent and the system holds for the core.
+    pub(crate) pipe: Vec<u8>,
+    /// Bytes that the pipe holds; none if the system has no pipe.
+    pub(crate) pipe_room: usize,
+    /// Whether what is in the pipe is lost.
+    pub(crate) is_pipe_broken: bool,
     /// The node's name, if it is one's.
     pub(crate) node: String,
     pub(crate) is_connecting: bool,
@@ -71,6 +77,9 @@ impl Wires {
             inbox: Vec::new(),
             is_ended: false,
             is_readable: false,
+            pipe: Vec::new(),
+            pipe_room: 60_000,
+            is_pipe_broken: false,
             is_connecting: !node.is_empty(),
             node,
             number: self.next,
@@ -94,6 +103,15 @@ impl Wires {
         client.is_full |= sent < count;
         client.sent.extend(left.drain(..sent));
         Some(Passed { count, left, is_broken: false })
+    }
+
+    /// Has what a client has sent go into its pipe: how much that is, or `None` if it takes no more.
+    pub(super) fn fill(&mut self, session: usize, limit: usize) -> Option<usize> {
+        let client = self.get(Link::Session(session))?;
+        let count =
+            limit.min(client.inbox.len()).min(client.pipe_room.saturating_sub(client.pipe.len()));
+        client.pipe.extend(client.inbox.drain(..count));
+        (count > 0).then_some(count)
     }
 
     pub(crate) fn get(&mut self, link: Link) -> Option<&mut Wire> {
@@ -131,6 +149,35 @@ impl Sockets for Wires {
         wire.is_full = count < bytes.len();
         wire.sent.extend_from_slice(&bytes[..count]);
         Ok(count)
+    }
+
+    fn pour(&mut self, session: usize, backend: usize) -> io::Result<usize> {
+        let client = self.get(Link::Session(session)).expect("its pipe is there");
+        let mut bytes = std::mem::take(&mut client.pipe);
+        if !bytes.is_empty() {
+            let sent = self.send(Link::Backend(backend), &bytes)?;
+            bytes.drain(..sent);
+        }
+        let left = bytes.len();
+        self.get(Link::Session(session)).expect("it is still there").pipe = bytes;
+        Ok(left)
+    }
+
+    fn take_back(&mut self, session: usize, room: &mut [u8]) -> io::Result<()> {
+        let client = self.get(Link::Session(session)).expect("its pipe is there");
+        assert_eq!(client.pipe.len(), room.len(), "all is taken back at once");
+        room.copy_from_slice(&client.pipe);
+        client.pipe.clear();
+        match client.is_pipe_broken {
+            true => Err(io::ErrorKind::Other.into()),
+            false => Ok(()),
+        }
+    }
+
+    fn discard(&mut self, session: usize) {
+        if let Some(client) = self.get(Link::Session(session)) {
+            client.pipe.clear();
+        }
     }
 
     fn close(&mut self, link: Link) {

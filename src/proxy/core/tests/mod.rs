@@ -6,6 +6,7 @@ use super::rehearsal::walk;
 
 mod failures;
 mod passages;
+mod pipes;
 mod pressure;
 mod sessions;
 mod subscriptions;

@@ -133,11 +133,11 @@ fn a_value_that_ends_otherwise_than_it_should_ends_both_connections() {
 #[test]
 fn little_is_read_at_once_where_the_last_reply_was_large() {
     let (mut stage, client, backend, answer) = asked(Protocol::Redis);
-    assert_eq!(stage.core.wanted_of(backend), usize::MAX);
+    assert_eq!(stage.core.wanted_of(Link::Backend(backend)), usize::MAX);
     stage.arrive(Link::Backend(backend), &answer);
     stage.turn();
-    assert!(stage.core.wanted_of(backend) < 20_000);
+    assert!(stage.core.wanted_of(Link::Backend(backend)) < 20_000);
     stage.send(client, &request(&["GET", "e1"]));
     stage.settle();
-    assert_eq!(stage.core.wanted_of(backend), usize::MAX);
+    assert_eq!(stage.core.wanted_of(Link::Backend(backend)), usize::MAX);
 }

@@ -39,12 +39,34 @@ impl Pipe {
     ///
     /// # Errors
     ///
-    /// Those of reading the socket; `WouldBlock` also if the pipe is full.
-    pub(in crate::proxy::driver) fn fill(&mut self, socket: impl AsFd, limit: usize) -> io::Result<usize> {
-        let count =
-            rustix::pipe::splice(socket, None, &self.writer, None, limit, SpliceFlags::NONBLOCK)?;
-        self.length += count;
-        Ok(count)
+    /// Those of reading the socket; `StorageFull` if it has bytes for which there is no room.
+    pub(in crate::proxy::driver) fn fill(
+        &mut self,
+        socket: impl AsFd,
+        limit: usize,
+    ) -> io::Result<usize> {
+        let mut is_second = false;
+        loop {
+            let flags = SpliceFlags::NONBLOCK;
+            match rustix::pipe::splice(&socket, None, &self.writer, None, limit, flags) {
+                Ok(count) => {
+                    self.length += count;
+                    return Ok(count);
+                }
+                // Which of the two is not ready?
+                Err(rustix::io::Errno::AGAIN) if self.length > 0 => {
+                    if rustix::io::ioctl_fionread(&socket)? == 0 {
+                        return Err(io::ErrorKind::WouldBlock.into());
+                    }
+                    if is_second {
+                        return Err(io::ErrorKind::StorageFull.into());
+                    }
+                    // They may have come after the first try.
+                    is_second = true;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// Sends what the socket takes of what is in it.
@@ -66,24 +88,28 @@ impl Pipe {
         Ok(())
     }
 
-    /// Appends what is in it to `bytes`.
+    /// Fills the room with what is in it, which is that much.
     ///
     /// # Errors
     ///
     /// If the system does not give it back.
-    pub(in crate::proxy::driver) fn take(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
-        let start = bytes.len();
-        let end = start + self.length;
-        bytes.resize(end, 0);
-        while self.length > 0 {
-            match rustix::io::read(&self.reader, &mut bytes[end - self.length..]) {
+    pub(in crate::proxy::driver) fn take(&mut self, room: &mut [u8]) -> io::Result<()> {
+        let mut filled = 0;
+        while filled < room.len() {
+            match rustix::io::read(&self.reader, &mut room[filled..]) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(count) => self.length -= count,
+                Ok(count) => filled += count,
                 Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
         }
+        self.length -= filled;
         Ok(())
+    }
+
+    /// Bytes in it.
+    pub(in crate::proxy::driver) fn len(&self) -> usize {
+        self.length
     }
 }
 
@@ -103,6 +129,13 @@ mod tests {
         (client, listener.accept().unwrap().0)
     }
 
+    fn take(pipe: &mut Pipe, bytes: &mut Vec<u8>) {
+        let start = bytes.len();
+        bytes.resize(start + pipe.len(), 0);
+        pipe.take(&mut bytes[start..]).unwrap();
+        assert_eq!(pipe.len(), 0);
+    }
+
     fn bytes(count: usize) -> Vec<u8> {
         (0..count).map(|number| (number / 3) as u8).collect()
     }
@@ -114,16 +147,14 @@ mod tests {
         let (mut unix, from_unix) = UnixStream::pair().unwrap();
         tcp.write_all(&sent).unwrap();
         unix.write_all(&sent).unwrap();
-        let froms: [&dyn Fn(&mut Pipe, usize) -> io::Result<usize>; 2] =
-            [&|pipe, limit| pipe.fill(&from_tcp, limit), &|pipe, limit| pipe.fill(&from_unix, limit)];
         let mut pipe = Pipe::new().unwrap();
-        for fill in froms {
+        for from in [from_tcp.as_fd(), from_unix.as_fd()] {
             let (to, mut end) = self::tcp();
             let mut moved = 0;
             while moved < 40_000 {
-                moved += fill(&mut pipe, 40_000 - moved).unwrap();
+                moved += pipe.fill(from, 40_000 - moved).unwrap();
                 pipe.drain(&to).unwrap();
-                assert_eq!(pipe.length, 0);
+                assert_eq!(pipe.len(), 0);
             }
             drop(to);
             let mut received = Vec::new();
@@ -150,10 +181,10 @@ mod tests {
             match pipe.fill(&from, usize::MAX >> 1) {
                 Ok(count) if left.is_empty() => {
                     pipe.drain(&to).unwrap();
-                    passed += count - pipe.length;
-                    pipe.take(&mut left).unwrap();
+                    passed += count - pipe.len();
+                    take(&mut pipe, &mut left);
                 }
-                Ok(_) => pipe.take(&mut left).unwrap(),
+                Ok(_) => take(&mut pipe, &mut left),
                 Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
             }
         }
@@ -163,6 +194,35 @@ mod tests {
         end.read_to_end(&mut received).unwrap();
         received.extend(left);
         assert!(received == writer.join().unwrap());
+    }
+
+    #[test]
+    fn a_pipe_without_room_is_told_from_a_socket_without_bytes() {
+        let (mut source, from) = tcp();
+        from.set_nonblocking(true).unwrap();
+        source.set_nodelay(true).unwrap();
+        let mut pipe = Pipe::new().unwrap();
+        source.write_all(b"a").unwrap();
+        let mut sent = vec![b'a'];
+        let error = loop {
+            match pipe.fill(&from, 1) {
+                Ok(count) => assert_eq!(count, 1),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // Each of these takes a place of its own.
+                    let next = sent.len() as u8;
+                    source.write_all(&[next]).unwrap();
+                    sent.push(next);
+                }
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(pipe.len(), sent.len() - 1);
+        let mut taken = Vec::new();
+        take(&mut pipe, &mut taken);
+        while pipe.fill(&from, 1).is_err() {}
+        take(&mut pipe, &mut taken);
+        assert_eq!(taken, sent);
     }
 
     #[test]
@@ -178,6 +238,6 @@ mod tests {
         let (to, end) = UnixStream::pair().unwrap();
         drop(end);
         assert_eq!(pipe.drain(&to).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
-        assert_eq!(pipe.length, 3);
+        assert_eq!(pipe.len(), 3);
     }
 }
