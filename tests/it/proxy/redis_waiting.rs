@@ -176,6 +176,38 @@ fn a_client_of_resp_3_may_ask_while_it_listens() {
 }
 
 #[test]
+fn a_client_of_resp_3_may_go_back_while_it_listens() {
+    let Some(redis) = Redis::start(3) else { return };
+    // As one of the nodes alone does it.
+    let heard = |mut client: Client, mut publisher: Client| {
+        let greeting = client.ask("HELLO 3");
+        assert!(greeting.starts_with('%'), "{greeting}");
+        let mut heard = vec![client.ask("SUBSCRIBE a"), client.ask("PSUBSCRIBE p*")];
+        assert_eq!(client.ask("SET k v"), OK);
+        // What is under way is answered as it was asked for.
+        client.send(requests(&["GET none", "HELLO 2"]));
+        assert_eq!(client.reply(), "_\r\n");
+        let greeting = client.reply();
+        assert!(greeting.starts_with("*14\r\n") && greeting.contains(":2\r\n"), "{greeting}");
+        for line in ["PING", "GET k", "HELLO 3", "SUBSCRIBE b", "PSUBSCRIBE q*"] {
+            heard.push(client.ask(line));
+        }
+        for channel in ["a", "b", "p1", "q1"] {
+            assert_eq!(publisher.ask(&format!("PUBLISH {channel} text")), ":1\r\n");
+            heard.push(client.reply());
+        }
+        client.send(requests(&["UNSUBSCRIBE b", "UNSUBSCRIBE a", "PUNSUBSCRIBE p*"]));
+        client.send(requests(&["PUNSUBSCRIBE q*", "GET k", "GET none", "QUIT"]));
+        heard.push(client.rest());
+        heard
+    };
+    let expected = heard(redis.direct(0), redis.direct(0));
+    Sides::ours(&redis, &[]).each(|proxy| {
+        assert_eq!(heard(proxy.client(), proxy.client()), expected);
+    });
+}
+
+#[test]
 fn a_subscriber_is_told_when_its_node_is_gone_or_is_subscribed_again() {
     let Some(redis) = Redis::start(1) else { return };
     Sides::ours(&redis, &[]).each(|proxy| {
