@@ -11,6 +11,7 @@ use crate::support::proxy_client::Client;
 use crate::support::proxy_client::array;
 use crate::support::proxy_client::bulk;
 use crate::support::proxy_client::request;
+use crate::support::proxy_client::request_of;
 use crate::support::proxy_client::requests;
 
 const OK: &str = "+OK\r\n";
@@ -204,6 +205,31 @@ fn a_client_of_resp_3_may_go_back_while_it_listens() {
     let expected = heard(redis.direct(0), redis.direct(0));
     Sides::ours(&redis, &[]).each(|proxy| {
         assert_eq!(heard(proxy.client(), proxy.client()), expected);
+    });
+}
+
+#[test]
+fn a_subscriber_is_refused_in_the_words_of_redis() {
+    let Some(redis) = Redis::start(2) else { return };
+    let long = "x".repeat(200);
+    let words: [&[&[u8]]; 9] = [
+        &[b"SUBSCRIBE", b"a"],
+        &[b"nosuch"],
+        &[b"NoSuch", b"a\0b", b"", b"c\r\nd", b"\xff"],
+        &[long.as_bytes(), long.as_bytes(), b"left out"],
+        &[b"nosuch", &long.as_bytes()[..124], b"left out"],
+        &[b"nosuch", &long.as_bytes()[..120], b"cut"],
+        &[b"PING", b"a", b"b"],
+        &[b"GET", b"k"],
+        &[b"QUIT"],
+    ];
+    let answers = |mut client: Client| {
+        client.send(words.map(request_of).concat());
+        client.rest()
+    };
+    let expected = answers(redis.direct(0));
+    Sides::ours(&redis, &[]).each(|proxy| {
+        assert_eq!(answers(proxy.client()), expected);
     });
 }
 

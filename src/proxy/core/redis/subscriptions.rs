@@ -380,9 +380,10 @@ impl Core {
             };
         }
         match (fan_out, command.args) {
-            (FanOut::Special(Special::Local(LocalReply::Pong)), [_, rest @ ..])
-                if rest.len() < 2 =>
-            {
+            (FanOut::Special(Special::Local(LocalReply::Pong)), [_, rest @ ..]) => {
+                if rest.len() > 1 {
+                    return self.wrong_arity(key, command);
+                }
                 let mut reply = b"*2\r\n$4\r\npong\r\n".to_vec();
                 reply.extend(bulk(rest.first().copied().unwrap_or_default()));
                 self.reply(key, command, &reply)
@@ -392,6 +393,10 @@ impl Core {
             }
             (FanOut::Special(Special::Session(SessionCommand::Reset)), _) => {
                 self.session_command(sockets, key, command, SessionCommand::Reset)
+            }
+            // A node may know it, but is not to carry it out.
+            _ if usize::from(command.index) + 1 == self.table.index_count() => {
+                self.reply(key, command, &super::unknown(command.args))
             }
             _ => {
                 let text = format!(
