@@ -100,13 +100,13 @@ fn a_unix_socket_stays_where_it_is() {
     for name in ["pool000", "renamed"] {
         let listen = format!("{} 0600", path.display());
         reload(&proxy, &[named(name, &listen, &redis.pool(&[])), second.clone()].concat());
-        let mode = std::fs::metadata(&path).expect("it is there").permissions();
+        let mode = fs::metadata(&path).expect("it is there").permissions();
         assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o600);
         assert!(connects(&path));
     }
     reload(&proxy, &second);
     eventually("it is gone", || !path.exists());
-    let _ = std::fs::remove_dir_all(path.parent().expect("it has a directory"));
+    let _ = fs::remove_dir_all(path.parent().expect("it has a directory"));
 }
 
 /// Leaves the process so many descriptors that it can open; answers the limit that it had.
