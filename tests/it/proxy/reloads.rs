@@ -14,12 +14,15 @@ use rustix::process::getrlimit;
 use rustix::process::prlimit;
 
 use super::support::Redis;
+use super::support::line;
+use super::support::pool;
 use crate::support::eventually;
 use crate::support::free_port;
 use crate::support::listens;
 use crate::support::proxy::Program;
 use crate::support::proxy::Proxy;
 use crate::support::proxy_client::Client;
+use crate::support::proxy_client::strings;
 
 const PONG: &str = "+PONG\r\n";
 
@@ -169,4 +172,38 @@ fn without_descriptors_a_pool_is_refused_or_listens_whole() {
         reload(&proxy, &first);
     }
     assert!(outcomes.iter().all(|count| *count > 0), "{outcomes:?}");
+}
+
+/// It would go on in the middle of another server's keys, and pass over some of them.
+#[test]
+fn a_scan_of_an_only_node_does_not_go_on_on_another_one() {
+    let Some(redis) = Redis::start(2) else { return };
+    if !Program::Ours.is_chosen() {
+        return;
+    }
+    let lines = [0, 1].map(|node| pool(&["redis: true"], &[line(0, redis.ports()[node])]));
+    let proxy = Proxy::start(Program::Ours, &lines[..1]);
+    let listen = format!("127.0.0.1:{}", proxy.port());
+    let mut client = proxy.client();
+    let keys: BTreeSet<String> = (0..500).map(|number| format!("key{number}")).collect();
+    for key in &keys {
+        assert_eq!(client.ask(&format!("SET {key} v")), "+OK\r\n");
+    }
+    let (mut found, mut cursor) = (BTreeSet::new(), "0".to_owned());
+    loop {
+        let mut reply = strings(&client.ask(&format!("SCAN {cursor} COUNT 50")));
+        let next = reply.remove(0);
+        found.extend(reply);
+        if next == "0" {
+            break;
+        }
+        cursor = next;
+    }
+    assert_eq!(found, keys);
+    reload(&proxy, &named("pool000", &listen, &lines[1]));
+    let outdated = "-ERR invalid cursor: the pool had other nodes when this scan began\r\n";
+    assert_eq!(client.ask(&format!("SCAN {cursor}")), outdated);
+    assert!(client.ask("SCAN 0").starts_with("*2\r\n"));
+    // It is the server's words if it is no cursor at all.
+    assert_eq!(client.ask("SCAN x"), redis.direct(1).ask("SCAN x"));
 }
