@@ -29,6 +29,7 @@ use std::process::Command;
 use std::process::ExitCode;
 use std::process::Stdio;
 
+use parking_lot::Mutex;
 use rustix::fs::FlockOperation;
 use rustix::fs::flock;
 use rustix::io::Errno;
@@ -113,19 +114,26 @@ pub(super) fn detach() -> io::Result<Side> {
 }
 
 /// A file with the number of this process, until dropped.
+///
+/// ```text
+///   take ──► write ──► give_up ──► drop
+///   └─── locked ─────────┘           └─ goes, unless another process has it
+/// ```
 #[derive(Debug)]
 pub(super) struct PidFile {
     path: PathBuf,
-    /// Locked as long as this process lives: a file that is left behind is not, whoever has its number by then.
+    /// A file that is left behind is not locked, whoever has its number by then.
     file: File,
+    is_given_up: Mutex<bool>,
 }
 
 impl PidFile {
-    /// Takes the file, but not that of a process like this one that runs: nobody could stop that one any more.
+    /// Takes the file, but not that of a process like this one that runs: nobody could stop that one any more. One that
+    /// was told to end has given it up.
     ///
     /// # Errors
     ///
-    /// When the file cannot be opened, or belongs to such a process.
+    /// When the file cannot be opened, or belongs to such a process (`ResourceBusy`).
     pub(super) fn take(path: &Path) -> io::Result<Self> {
         loop {
             let mut options = OpenOptions::new();
@@ -136,29 +144,42 @@ impl PidFile {
                 if flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK)
                 {
                     let pid = io::read_to_string(file)?;
-                    return Err(io::Error::other(format!(
-                        "it is that of process {pid}, which runs"
-                    )));
+                    let reason = format!("it is that of process {pid}, which runs");
+                    return Err(io::Error::new(io::ErrorKind::ResourceBusy, reason));
                 }
                 // Whoever had it may have ended just now, and taken it away.
                 if fs::metadata(path).map(|there| inode(&there)).ok() != Some(inode(&opened)) {
                     continue;
                 }
             }
-            return Ok(Self { path: path.to_owned(), file });
+            return Ok(Self { path: path.to_owned(), file, is_given_up: Mutex::new(false) });
         }
     }
 
-    /// Writes the number, without a line break, as nutcracker (0.5.0 `nc.c` `nc_create_pidfile`).
+    /// Writes the number, without a line break, as nutcracker (0.5.0 `nc.c` `nc_create_pidfile`); not when it was given
+    /// up.
     ///
     /// # Errors
     ///
     /// When that is not possible.
-    pub(super) fn write(&mut self) -> io::Result<()> {
+    pub(super) fn write(&self) -> io::Result<()> {
+        let is_given_up = self.is_given_up.lock();
+        if *is_given_up {
+            return Ok(());
+        }
         if self.file.metadata()?.is_file() {
             self.file.set_len(0)?;
         }
-        self.file.write_all(std::process::id().to_string().as_bytes())
+        (&self.file).write_all(std::process::id().to_string().as_bytes())
+    }
+
+    /// Lets a process that follows this one take the file. Until then it keeps the number: whoever waits for this
+    /// process to end looks there.
+    pub(super) fn give_up(&self) {
+        let mut is_given_up = self.is_given_up.lock();
+        *is_given_up = true;
+        // Nothing can fail here, and if it did the next one would wait for this process to end.
+        let _ = flock(&self.file, FlockOperation::Unlock);
     }
 }
 
@@ -168,11 +189,14 @@ fn inode(file: &Metadata) -> (u64, u64) {
 }
 
 impl Drop for PidFile {
-    /// Another process may have taken the file over since.
+    /// Another process may have taken the file over since, and not have written to it yet.
     fn drop(&mut self) {
         let own = std::process::id().to_string();
         let is_own = |pid: String| pid.is_empty() || pid.trim_end() == own;
         let own_file = self.file.metadata().ok().filter(Metadata::is_file);
+        if flock(&self.file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            return;
+        }
         let there = fs::metadata(&self.path).ok();
         let is_there =
             own_file.is_some() && there.map(|it| inode(&it)) == own_file.map(|it| inode(&it));
@@ -191,7 +215,7 @@ mod tests {
     }
 
     fn written(path: impl AsRef<Path>) -> PidFile {
-        let mut file = PidFile::take(path.as_ref()).unwrap();
+        let file = PidFile::take(path.as_ref()).unwrap();
         file.write().unwrap();
         file
     }
@@ -234,6 +258,31 @@ mod tests {
         assert!(!path.exists());
         // What is no file is everybody's.
         drop((written("/dev/null"), written("/dev/null")));
+    }
+
+    #[test]
+    fn a_pid_file_that_was_given_up_is_the_next_ones() {
+        let path = scratch("given-up-pid");
+        let own = std::process::id().to_string();
+        let first = written(&path);
+        first.give_up();
+        assert_eq!(fs::read_to_string(&path).unwrap(), own);
+        let second = PidFile::take(&path).unwrap();
+        // It is the second's, though that has not written to it, nor will the first any more.
+        fs::write(&path, "1").unwrap();
+        first.write().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "1");
+        fs::write(&path, &own).unwrap();
+        drop(first);
+        assert!(path.exists());
+        assert_eq!(PidFile::take(&path).unwrap_err().kind(), io::ErrorKind::ResourceBusy);
+        drop(second);
+        assert!(!path.exists());
+        // Where nobody follows it goes with its process.
+        let only = written(&path);
+        only.give_up();
+        drop(only);
+        assert!(!path.exists());
     }
 
     /// The test starts itself as the parent, which starts itself as the daemon.

@@ -42,8 +42,8 @@ impl Entrance {
     /// # Errors
     ///
     /// Where it cannot listen, and why.
-    pub(super) fn open(config: &PoolConfig, workers: usize) -> Result<Self, String> {
-        Self::try_open(config, workers).map_err(|error| complain(config, &error))
+    pub(super) fn open(config: &PoolConfig, workers: usize) -> io::Result<Self> {
+        Self::try_open(config, workers).map_err(|error| explain(config, &error))
     }
 
     fn try_open(config: &PoolConfig, workers: usize) -> io::Result<Self> {
@@ -70,9 +70,9 @@ impl Entrance {
     /// # Errors
     ///
     /// When there are no descriptors left.
-    pub(super) fn sockets(&self, config: &PoolConfig) -> Result<Vec<Listening>, String> {
+    pub(super) fn sockets(&self, config: &PoolConfig) -> io::Result<Vec<Listening>> {
         let sockets = self.sockets.iter().map(Listening::try_clone);
-        sockets.collect::<io::Result<_>>().map_err(|error| complain(config, &error))
+        sockets.collect::<io::Result<_>>().map_err(|error| explain(config, &error))
     }
 
     /// Makes of the sockets what the pool behind them wants now.
@@ -98,9 +98,9 @@ impl Entrance {
     }
 }
 
-fn complain(config: &PoolConfig, error: &io::Error) -> String {
-    let (name, listen) = (config.name(), config.listen());
-    format!("pool '{name}' cannot listen on '{listen}': {}", log::reason(error))
+fn explain(config: &PoolConfig, error: &io::Error) -> io::Error {
+    let (name, listen, reason) = (config.name(), config.listen(), log::reason(error));
+    io::Error::new(error.kind(), format!("pool '{name}' cannot listen on '{listen}': {reason}"))
 }
 
 fn listen_tcp(
@@ -187,7 +187,7 @@ mod tests {
     fn a_file_that_is_no_socket_is_left_alone() {
         let path = std::env::temp_dir().join(format!("shardwright-{}.txt", std::process::id()));
         std::fs::write(&path, "mine").unwrap();
-        let error = Entrance::open(&pool(path.to_str().unwrap()), 1).unwrap_err();
+        let error = Entrance::open(&pool(path.to_str().unwrap()), 1).unwrap_err().to_string();
         assert!(error.ends_with(": there is a file of this name, and it is no socket"), "{error}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
         std::fs::remove_file(path).unwrap();
@@ -203,6 +203,7 @@ mod tests {
         let entrance = Entrance::open(&ours, 3).unwrap();
         assert_eq!(entrance.sockets.len(), 3);
         let error = Entrance::open(&theirs, 3).unwrap_err();
-        assert!(error.ends_with(": Address already in use"), "{error}");
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        assert!(error.to_string().ends_with(": Address already in use"), "{error}");
     }
 }

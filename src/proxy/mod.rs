@@ -26,6 +26,7 @@ mod entrances;
 mod host;
 mod log;
 mod options;
+mod patience;
 mod pools;
 mod reply;
 mod run;

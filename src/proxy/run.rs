@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::Weak;
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -24,6 +25,7 @@ use super::log;
 use super::log::Throttle;
 use super::log::log;
 use super::options::Options;
+use super::patience::Patience;
 use super::usage;
 use super::workers::Crew;
 
@@ -47,13 +49,12 @@ pub(super) fn run(options: Options, starter: Starter) -> ExitCode {
     }
 }
 
+/// What serves, and the file that says so.
+type Running = (Control, Arc<Crew>, Option<Arc<PidFile>>);
+
 /// Begins to serve. As with nutcracker (0.5.0 `nc.c` `nc_pre_run`, `nc_core.c` `core_ctx_create`) the pools come last:
 /// a second proxy that is started by mistake fails before it takes a unix socket from the first.
-fn start(
-    options: &Options,
-    starter: Starter,
-    signals: Mailbox,
-) -> Result<(Control, Arc<Crew>, Option<PidFile>), String> {
+fn start(options: &Options, starter: Starter, signals: Mailbox) -> Result<Running, String> {
     let (config, config_text) = configuration::load(&options.configuration).inspect_err(|_| {
         let path = options.configuration.display();
         super::complain(format_args!("configuration file '{path}' syntax is invalid"));
@@ -61,16 +62,22 @@ fn start(
     let stats = (options.stats_address.as_str(), options.stats_port);
     let http = options.http.map(|address| (address.ip().to_string(), address.port()));
     let http = http.as_ref().map(|(host, port)| (host.as_str(), *port));
-    let places = Places::open(Some(stats), http).map_err(|error| error.to_string())?;
+    let mut patience = Patience::new();
+    let places = patience.wait_for(|| Places::open(Some(stats), http));
+    let places = places.map_err(|error| error.to_string())?;
     let pid_path = options.pid_file.as_deref();
-    let mut pid_file = pid_path.map(PidFile::take).transpose();
+    let pid_file = pid_path.map(|path| patience.wait_for(|| PidFile::take(path)));
+    let mut pid_file = pid_file.transpose().map(|file| file.map(Arc::new));
     if options.daemonize
         && let Err(error) = &pid_file
     {
         return Err(without_pid_file(options, error));
     }
     let notes: Notes = Arc::new(note);
-    let crew = Arc::new(Crew::start(options.workers.count().get(), &config, &notes)?);
+    let crew =
+        Arc::new(Crew::start(options.workers.count().get(), &config, &notes, &mut patience)?);
+    // No thread that is still about keeps it when it is time for it to go.
+    let to_give_up = pid_file.as_ref().ok().and_then(Option::as_ref).map(Arc::downgrade);
     let settings = ControlSettings {
         places,
         config: options.configuration.clone(),
@@ -84,6 +91,11 @@ fn start(
             }
         }),
         change_level: Box::new(|by| if by > 0 { log::raise() } else { log::lower() }),
+        give_up: Box::new(move || {
+            if let Some(file) = to_give_up.as_ref().and_then(Weak::upgrade) {
+                file.give_up();
+            }
+        }),
     };
     let control = control::start(settings, Arc::clone(&crew) as Arc<dyn control::Workers>)
         .map_err(|error| format!("the control plane cannot be started: {error}"))?;
@@ -94,7 +106,7 @@ fn start(
         }
     }
     // Whoever finds the number may send signals.
-    if let Ok(Some(file)) = &mut pid_file
+    if let Ok(Some(file)) = &pid_file
         && let Err(error) = file.write()
     {
         pid_file = Err(error);

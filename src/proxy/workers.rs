@@ -24,6 +24,7 @@ use super::driver::Notes;
 use super::driver::Order;
 use super::driver::Worker;
 use super::entrances::Entrance;
+use super::patience::Patience;
 use super::pools::Draft;
 use super::settings::PoolSettings;
 use super::stats::Stats;
@@ -63,7 +64,8 @@ impl Pool {
 }
 
 impl Crew {
-    /// Starts `count` workers for the pools of `config`; their sockets listen when this returns.
+    /// Starts `count` workers for the pools of `config`; their sockets listen when this returns. Waits for those that
+    /// another process still has.
     ///
     /// # Errors
     ///
@@ -72,6 +74,7 @@ impl Crew {
         count: usize,
         config: &NutcrackerConfig,
         notes: &Notes,
+        patience: &mut Patience,
     ) -> Result<Self, String> {
         let complain = |error: io::Error| format!("a worker cannot be started: {error}");
         let (mut handles, mut workers) = (Vec::new(), Vec::new());
@@ -85,7 +88,8 @@ impl Crew {
         let told = Mutex::new(vec![None; count]);
         let (threads, pools) = (Mutex::default(), Mutex::default());
         let crew = Self { handles, threads, pools, entrances, told };
-        let (opened, _) = crew.put_in_force(config)?;
+        let (opened, _) =
+            patience.wait_for(|| crew.put_in_force(config)).map_err(|error| error.to_string())?;
         for text in opened {
             notes(&Note { level: NOTICE, text });
         }
@@ -102,16 +106,17 @@ impl Crew {
     fn put_in_force(
         &self,
         config: &NutcrackerConfig,
-    ) -> Result<(Vec<String>, Receiver<Infallible>), String> {
+    ) -> io::Result<(Vec<String>, Receiver<Infallible>)> {
         let mut pools = self.pools.lock();
         // All that can fail comes first.
-        configuration::check_listeners(config)?;
-        let drafts =
-            config.pools().iter().cloned().map(Draft::new).collect::<Result<Vec<_>, _>>()?;
+        configuration::check_listeners(config).map_err(io::Error::other)?;
+        let drafts = config.pools().iter().cloned().map(Draft::new).collect::<Result<Vec<_>, _>>();
+        let drafts = drafts.map_err(io::Error::other)?;
         let mut opened = self.open_entrances(&drafts)?;
         let mut entrances = self.entrances.lock();
         // Workers that drain would take clients again, and not end.
-        let open = entrances.as_mut().ok_or("this process is draining")?;
+        let open =
+            entrances.as_mut().ok_or_else(|| io::Error::other("this process is draining"))?;
         let sockets = sockets(&pools, &drafts, open, &opened)?;
         let (mut changes, mut next, mut open_then) = (Vec::new(), Vec::new(), Vec::new());
         for (draft, opened) in drafts.into_iter().zip(&mut opened) {
@@ -153,7 +158,7 @@ impl Crew {
     }
 
     /// Opens the sockets of those drafts that listen where nobody does; the others' are nothing here.
-    fn open_entrances(&self, drafts: &[Draft]) -> Result<Vec<Option<Entrance>>, String> {
+    fn open_entrances(&self, drafts: &[Draft]) -> io::Result<Vec<Option<Entrance>>> {
         let is_open = |config: &PoolConfig| {
             let entrances = self.entrances.lock();
             entrances.iter().flatten().any(|entrance| entrance.is_of(config))
@@ -208,7 +213,7 @@ fn sockets(
     drafts: &[Draft],
     open: &[Entrance],
     opened: &[Option<Entrance>],
-) -> Result<Vec<Option<Vec<Listening>>>, String> {
+) -> io::Result<Vec<Option<Vec<Listening>>>> {
     let sockets = drafts.iter().zip(opened).map(|(draft, opened)| {
         let config = &draft.config;
         let stays = opened.is_none()
@@ -243,7 +248,7 @@ impl Workers for Crew {
     }
 
     fn reload(&self, config: NutcrackerConfig) -> Result<Vec<String>, String> {
-        let (changes, done) = self.put_in_force(&config)?;
+        let (changes, done) = self.put_in_force(&config).map_err(|error| error.to_string())?;
         // Who reads in the log that it is in force finds it so. A worker that has not come to it will.
         let Err(_) = done.recv_timeout(PATIENCE);
         Ok(changes)

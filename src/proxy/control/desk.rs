@@ -73,7 +73,8 @@ pub(super) struct Desk {
     pub(super) common: Arc<Common>,
     pub(super) poll: Poll,
     pub(super) orders: Receiver<Order>,
-    pub(super) doors: Vec<Door>,
+    /// None of them is there while the workers drain.
+    pub(super) doors: Vec<Option<Door>>,
     pub(super) connections: Slab<Connection>,
     pub(super) reports: Reports,
     pub(super) file: ConfigFile,
@@ -131,18 +132,30 @@ impl Desk {
                 Order::Signal(Signal::Reload) => {
                     self.file.reload(&*self.common.workers, &self.common.log);
                 }
-                // Those that end were obeyed where they were heard.
-                Order::Signal(Signal::Nothing | Signal::Interrupt | Signal::Terminate) => {}
+                Order::Signal(Signal::Nothing) => {}
+                // The workers know since it was heard.
+                Order::Signal(Signal::Interrupt | Signal::Terminate) => self.give_up(),
             }
         }
         None
+    }
+
+    /// A process that follows this one may be started before this one has ended: what it needs is free. Who has
+    /// connected until now is answered still.
+    fn give_up(&mut self) {
+        for door in 0..self.doors.len() {
+            self.accept(door);
+            self.doors[door] = None;
+        }
+        self.common.files.lock().clear();
+        (self.common.give_up)();
     }
 
     fn accept(&mut self, door: usize) {
         let now = clock::now();
         // As many as there is room for, so that a crowd cannot keep the loop here.
         for _ in 0..MAX_CONNECTIONS {
-            let Door { listener, service, retry } = &mut self.doors[door];
+            let Some(Door { listener, service, retry }) = &mut self.doors[door] else { return };
             let was_waiting = retry.take().is_some();
             let socket = match listener.accept() {
                 Ok(socket) => socket,
@@ -167,7 +180,9 @@ impl Desk {
             };
             self.admit(connection);
         }
-        self.doors[door].retry = Some(now);
+        if let Some(door) = &mut self.doors[door] {
+            door.retry = Some(now);
+        }
     }
 
     fn admit(&mut self, connection: Connection) {
@@ -205,7 +220,8 @@ impl Desk {
         let now = clock::now();
         self.connections.retain(|_, connection| connection.deadline() > now);
         for door in 0..self.doors.len() {
-            if self.doors[door].retry.is_some_and(|at| at <= now) {
+            let retry = self.doors[door].as_ref().and_then(|door| door.retry);
+            if retry.is_some_and(|at| at <= now) {
                 self.accept(door);
             }
         }
@@ -219,7 +235,7 @@ impl Desk {
         let is_draining = self.common.is_draining.load(Ordering::SeqCst);
         let now = clock::now();
         let connections = self.connections.iter().map(|(_, connection)| connection.deadline());
-        let doors = self.doors.iter().filter_map(|door| door.retry);
+        let doors = self.doors.iter().flatten().filter_map(|door| door.retry);
         let file = (self.is_watching && !is_draining).then(|| self.file.next_look());
         let first = connections.chain(doors).chain(file).min();
         let turn = if is_draining { DRAINING_TURN } else { TURN };

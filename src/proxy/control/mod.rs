@@ -96,6 +96,8 @@ pub(super) struct ControlSettings {
     pub(super) reopen_log: Box<dyn Fn() + Send + Sync>,
     /// Raises the level of the log by this, or lowers it.
     pub(super) change_level: Box<dyn Fn(i8) + Send + Sync>,
+    /// Lets a process that follows this one have what else it needs: this one drains.
+    pub(super) give_up: Box<dyn Fn() + Send + Sync>,
 }
 
 /// Where the control plane is reached, once it has started.
@@ -143,7 +145,6 @@ pub(super) struct Control {
     thread: Option<JoinHandle<()>>,
     stats_address: Option<SocketAddr>,
     http_address: Option<SocketAddr>,
-    _files: Vec<SocketFile>,
     _ear: Option<Ear>,
 }
 
@@ -159,6 +160,9 @@ struct Common {
     log: Log,
     reopen_log: Box<dyn Fn() + Send + Sync>,
     change_level: Box<dyn Fn(i8) + Send + Sync>,
+    give_up: Box<dyn Fn() + Send + Sync>,
+    /// Of the listeners.
+    files: Mutex<Vec<SocketFile>>,
 }
 
 /// Starts the thread of the control plane.
@@ -180,12 +184,14 @@ pub(super) fn start(settings: ControlSettings, workers: Arc<dyn Workers>) -> io:
         log: settings.log,
         reopen_log: settings.reopen_log,
         change_level: settings.change_level,
+        give_up: settings.give_up,
+        files: Mutex::default(),
     });
     // Before anybody is let in, who may take this for the sign that orders are heard.
     let hearer = Arc::clone(&common);
     let open = |mailbox| Ear::open(mailbox, move |signal| hearer.hear(signal));
     let ear = settings.signals.map(open).transpose()?;
-    let (mut doors, mut files) = (Vec::new(), Vec::new());
+    let mut doors = Vec::new();
     let mut addresses = [None, None];
     let Places { stats, http } = settings.places;
     let places = [(stats, Service::Stats), (http, Service::Http)];
@@ -194,8 +200,8 @@ pub(super) fn start(settings: ControlSettings, workers: Arc<dyn Workers>) -> io:
         listener.listen()?;
         *address = listener.address();
         listener.register(poll.registry(), desk::door(doors.len()))?;
-        doors.push(Door { listener, service, retry: None });
-        files.extend(file);
+        doors.push(Some(Door { listener, service, retry: None }));
+        common.files.lock().extend(file);
     }
     let desk = Desk {
         common: Arc::clone(&common),
@@ -215,7 +221,7 @@ pub(super) fn start(settings: ControlSettings, workers: Arc<dyn Workers>) -> io:
     })?;
     let [stats_address, http_address] = addresses;
     let thread = Some(thread);
-    Ok(Control { common, reasons, thread, stats_address, http_address, _files: files, _ear: ear })
+    Ok(Control { common, reasons, thread, stats_address, http_address, _ear: ear })
 }
 
 impl Control {
@@ -244,6 +250,7 @@ impl Control {
 impl Drop for Control {
     fn drop(&mut self) {
         self.common.order(Order::Stop);
+        self.common.files.lock().clear();
     }
 }
 

@@ -34,6 +34,7 @@ impl Scene {
         *workers.stats.lock() = stats(&[("a", &["one", "two"]), ("b", &["three"])]);
         let lines = Arc::new(Mutex::new(Vec::new()));
         let (of_log, of_reopen, of_level) = (lines.clone(), lines.clone(), lines.clone());
+        let of_giving_up = lines.clone();
         let mut settings = ControlSettings {
             places: Places::open(Some(("127.0.0.1", 0)), Some(("localhost", 0))).unwrap(),
             config: "no-such-file.yml".into(),
@@ -43,6 +44,7 @@ impl Scene {
             log: Arc::new(move |_, line| of_log.lock().push(line.to_owned())),
             reopen_log: Box::new(move || of_reopen.lock().push("reopen".into())),
             change_level: Box::new(move |by| of_level.lock().push(format!("level {by}"))),
+            give_up: Box::new(move || of_giving_up.lock().push("given up".into())),
         };
         change(&mut settings);
         let control = start(settings, Arc::<FakeWorkers>::clone(&workers)).unwrap();
@@ -220,6 +222,7 @@ fn a_slow_worker_costs_a_crowd_once() {
         log: Arc::new(|_, _| {}),
         reopen_log: Box::new(|| {}),
         change_level: Box::new(|_| {}),
+        give_up: Box::new(|| {}),
     };
     let control = start(settings, Arc::<Slow>::clone(&workers)).unwrap();
     let sockets: Vec<_> = (0..20).map(|_| connect(control.stats_address())).collect();
@@ -258,14 +261,25 @@ fn a_reload_reads_the_file() {
 }
 
 #[test]
-fn reports_go_on_while_the_workers_drain() {
+fn while_the_workers_drain_the_next_process_may_take_its_place() {
     let scene = Scene::new();
+    let (mut healthz, mut stats) = (scene.connect_http(), scene.connect_stats());
     scene.control.common.hear(Signal::Terminate);
     assert_eq!(scene.workers.drains.load(Ordering::SeqCst), 1);
-    let unhealthy = ("HTTP/1.1 503 Service Unavailable".into(), "draining\n".into());
-    assert_eq!(scene.get("/healthz"), unhealthy);
-    assert_eq!(scene.get("/metrics").0, "HTTP/1.1 200 OK");
-    assert!(read_all(&mut scene.connect_stats()).ends_with("}}\n"));
+    scene.wait_for_line("given up");
+    let addresses = [scene.control.stats_address(), scene.control.http_address()];
+    let [stats_place, http_place] = addresses.map(|address| {
+        let address = address.unwrap();
+        (address.ip().to_string(), address.port())
+    });
+    let next =
+        Places::open(Some((&stats_place.0, stats_place.1)), Some((&http_place.0, http_place.1)));
+    assert!(next.is_ok());
+    // Who was there before has its answer still.
+    healthz.write_all(b"GET /healthz HTTP/1.1\r\n\r\n").unwrap();
+    let text = read_all(&mut healthz);
+    assert!(text.starts_with("HTTP/1.1 503 ") && text.ends_with("draining\n"), "{text}");
+    assert!(read_all(&mut stats).ends_with("}}\n"));
 
     scene.control.common.hear(Signal::Reload);
     scene.wait_for_line("conf: not reloaded, this process is draining");
@@ -323,6 +337,20 @@ fn the_stats_port_may_be_a_unix_socket() {
     socket.set_read_timeout(Some(LONG)).unwrap();
     assert!(read_all(&mut socket).ends_with("}}\n"));
     drop(scene);
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_unix_socket_goes_when_the_workers_drain() {
+    let path =
+        std::env::temp_dir().join(format!("shardwright-drained-{}.sock", std::process::id()));
+    let host = path.to_str().unwrap().to_owned();
+    let scene = Scene::with(move |settings| {
+        settings.places = Places::open(None, Some((&host, 0))).unwrap()
+    });
+    assert!(path.exists());
+    scene.control.common.hear(Signal::Terminate);
+    scene.wait_for_line("given up");
     assert!(!path.exists());
 }
 

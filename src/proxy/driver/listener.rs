@@ -1,6 +1,7 @@
 //! Where clients come in.
 
 use std::io;
+use std::sync::Arc;
 
 use mio::Interest;
 use mio::Registry;
@@ -32,7 +33,7 @@ impl Listening {
 #[derive(Debug)]
 pub(super) struct Listener {
     socket: ListenerSocket,
-    registry: Registry,
+    registry: Arc<Registry>,
     /// The place of its pool in the core.
     pub(super) pool: usize,
     pub(super) keepalive: bool,
@@ -49,14 +50,16 @@ enum ListenerSocket {
 }
 
 impl Listener {
+    /// Needs no descriptor beside that of the socket: there may be none left, and if nobody accepted the clients would
+    /// wait in it for ever.
     pub(super) fn new(
         listening: Listening,
         pool: usize,
         keepalive: bool,
-        registry: &Registry,
+        registry: &Arc<Registry>,
         token: Token,
     ) -> io::Result<Self> {
-        let registry = registry.try_clone()?;
+        let registry = Arc::clone(registry);
         let mut socket = match listening {
             Listening::Tcp(listener) => {
                 listener.set_nonblocking(true)?;

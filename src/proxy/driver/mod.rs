@@ -16,6 +16,7 @@ use std::time::SystemTime;
 
 use mio::Events;
 use mio::Poll;
+use mio::Registry;
 use mio::Waker;
 
 use super::core::Closed;
@@ -97,6 +98,8 @@ pub(super) struct Worker {
     sockets: WorkerSockets,
     orders: Receiver<Order>,
     listeners: Vec<Option<Listener>>,
+    /// The listeners'.
+    registry: Arc<Registry>,
     buffer: Vec<u8>,
     /// Where the aligned part of the buffer begins.
     start: usize,
@@ -140,6 +143,7 @@ impl Worker {
         let (sender, orders) = std::sync::mpsc::channel();
         let resolver = Resolver::new(sender.clone(), Arc::clone(&waker));
         let sockets = WorkerSockets::new(poll.registry().try_clone()?, resolver);
+        let registry = Arc::new(sockets.registry().try_clone()?);
         let buffer = vec![0; READ + ALIGNMENT];
         let start = buffer.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
         let core = Core::new(number, now(), wall().as_micros() as u64);
@@ -149,6 +153,7 @@ impl Worker {
             sockets,
             orders,
             listeners: Vec::new(),
+            registry,
             buffer,
             start,
             scratch: Vec::new(),
@@ -279,7 +284,7 @@ impl Worker {
                 self.listeners.len() - 1
             });
             let token = Source::Listener(key).token();
-            match Listener::new(listening, place, keepalive, self.sockets.registry(), token) {
+            match Listener::new(listening, place, keepalive, &self.registry, token) {
                 Ok(listener) => self.listeners[key] = Some(listener),
                 Err(error) => self.note(1, format!("a listener failed: {error}")),
             }
@@ -357,8 +362,8 @@ impl Worker {
             return usize::MAX;
         };
         let of_pool = |pool: &Arc<PoolSettings>| {
-            // A listener is in the crew's hands too, and has a poll's.
-            3 + pool.topology.current().members().len() * pool.server_connections
+            // A listener is in the crew's hands too.
+            2 + pool.topology.current().members().len() * pool.server_connections
         };
         let nodes: usize = pools.iter().map(of_pool).sum();
         let own = nodes + 2 * pipes::MOST;

@@ -28,6 +28,7 @@ mod redis_volume;
 mod redis_waiting;
 mod reloads;
 mod resets;
+mod restarts;
 mod signals;
 mod stats;
 mod support;

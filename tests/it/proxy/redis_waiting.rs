@@ -11,6 +11,7 @@ use crate::support::proxy_client::Client;
 use crate::support::proxy_client::array;
 use crate::support::proxy_client::bulk;
 use crate::support::proxy_client::request;
+use crate::support::proxy_client::request_of;
 use crate::support::proxy_client::requests;
 
 const OK: &str = "+OK\r\n";
@@ -172,6 +173,63 @@ fn a_client_of_resp_3_may_ask_while_it_listens() {
         assert_eq!(publisher.ask("PUBLISH channel text"), ":1\r\n");
         assert_eq!(client.reply(), ">3\r\n$7\r\nmessage\r\n$7\r\nchannel\r\n$4\r\ntext\r\n");
         assert_eq!(client.ask("PING"), PONG);
+    });
+}
+
+#[test]
+fn a_client_of_resp_3_may_go_back_while_it_listens() {
+    let Some(redis) = Redis::start(3) else { return };
+    // As one of the nodes alone does it.
+    let heard = |mut client: Client, mut publisher: Client| {
+        let greeting = client.ask("HELLO 3");
+        assert!(greeting.starts_with('%'), "{greeting}");
+        let mut heard = vec![client.ask("SUBSCRIBE a"), client.ask("PSUBSCRIBE p*")];
+        assert_eq!(client.ask("SET k v"), OK);
+        // What is under way is answered as it was asked for.
+        client.send(requests(&["GET none", "HELLO 2"]));
+        assert_eq!(client.reply(), "_\r\n");
+        let greeting = client.reply();
+        assert!(greeting.starts_with("*14\r\n") && greeting.contains(":2\r\n"), "{greeting}");
+        for line in ["PING", "GET k", "HELLO 3", "SUBSCRIBE b", "PSUBSCRIBE q*"] {
+            heard.push(client.ask(line));
+        }
+        for channel in ["a", "b", "p1", "q1"] {
+            assert_eq!(publisher.ask(&format!("PUBLISH {channel} text")), ":1\r\n");
+            heard.push(client.reply());
+        }
+        client.send(requests(&["UNSUBSCRIBE b", "UNSUBSCRIBE a", "PUNSUBSCRIBE p*"]));
+        client.send(requests(&["PUNSUBSCRIBE q*", "GET k", "GET none", "QUIT"]));
+        heard.push(client.rest());
+        heard
+    };
+    let expected = heard(redis.direct(0), redis.direct(0));
+    Sides::ours(&redis, &[]).each(|proxy| {
+        assert_eq!(heard(proxy.client(), proxy.client()), expected);
+    });
+}
+
+#[test]
+fn a_subscriber_is_refused_in_the_words_of_redis() {
+    let Some(redis) = Redis::start(2) else { return };
+    let long = "x".repeat(200);
+    let words: [&[&[u8]]; 9] = [
+        &[b"SUBSCRIBE", b"a"],
+        &[b"nosuch"],
+        &[b"NoSuch", b"a\0b", b"", b"c\r\nd", b"\xff"],
+        &[long.as_bytes(), long.as_bytes(), b"left out"],
+        &[b"nosuch", &long.as_bytes()[..124], b"left out"],
+        &[b"nosuch", &long.as_bytes()[..120], b"cut"],
+        &[b"PING", b"a", b"b"],
+        &[b"GET", b"k"],
+        &[b"QUIT"],
+    ];
+    let answers = |mut client: Client| {
+        client.send(words.map(request_of).concat());
+        client.rest()
+    };
+    let expected = answers(redis.direct(0));
+    Sides::ours(&redis, &[]).each(|proxy| {
+        assert_eq!(answers(proxy.client()), expected);
     });
 }
 

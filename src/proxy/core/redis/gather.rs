@@ -126,7 +126,7 @@ fn joined(gathering: &Gathering, how: Gather, pool: &Pool, is_resp3: bool) -> Ve
         Ok(Frame(reply)) => reply,
         Err(broken) => {
             let name = gathering.name_of(pool, broken.node);
-            super::error_line(&format!("ERR node '{name}' sent a reply of another type"))
+            super::error_line(format!("ERR node '{name}' sent a reply of another type"))
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Who a client is, and which protocol it speaks: `AUTH` and `HELLO`.
 
 use super::Command;
+use super::Mode;
 use super::Step;
 use super::local::bulk;
 use crate::proxy::core::Core;
@@ -65,10 +66,9 @@ impl Core {
         }
         if is_resp3 != self.sessions[key].is_resp3 {
             // Its requests go to other connections from now on: they must not overtake those on their way, and
-            // what it has for itself speaks as it was told to.
-            if self.sessions[key].mode.is_some() {
-                let text = "ERR unsupported by the proxy: 'hello' with another version while keys are watched \
-                            or channels subscribed to";
+            // that of a transaction speaks as it was told to. What a subscriber hears is made of either.
+            if let Some(Mode::Transaction(_)) = self.sessions[key].mode.as_deref() {
+                let text = "ERR unsupported by the proxy: 'hello' with another version while keys are watched";
                 return self.say(key, command, text);
             }
             if !self.sessions[key].queue.is_empty() {

@@ -334,9 +334,33 @@ pub(super) fn outdated_cursor() -> Vec<u8> {
     error_line(scan::OUTDATED)
 }
 
+/// The reply to a command that is none (Redis 7.0 `server.c` `commandCheckExistence`).
+fn unknown(args: &[&[u8]]) -> Vec<u8> {
+    // So many bytes of the name, and about as many of the arguments, which end at a NUL each.
+    const SHOWN: usize = 128;
+    let shown = |word: &[u8], most: usize| {
+        word.iter().copied().take(most).take_while(|&byte| byte != 0).collect::<Vec<u8>>()
+    };
+    let mut text = b"ERR unknown command '".to_vec();
+    text.extend(shown(args[0], SHOWN));
+    text.extend(b"', with args beginning with: ");
+    let start = text.len();
+    for word in &args[1..] {
+        let left = SHOWN.saturating_sub(text.len() - start);
+        if left == 0 {
+            break;
+        }
+        text.push(b'\'');
+        text.extend(shown(word, left));
+        text.extend(b"' ");
+    }
+    error_line(text)
+}
+
 /// An error line; what would end it is taken out.
-fn error_line(text: &str) -> Vec<u8> {
-    let clean = text.bytes().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte });
+fn error_line(text: impl AsRef<[u8]>) -> Vec<u8> {
+    let clean =
+        text.as_ref().iter().map(|&byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte });
     std::iter::once(b'-').chain(clean).chain(*b"\r\n").collect()
 }
 

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! A cursor is [`ScanCursor`]'s, with a seal of the list of nodes: after a reload the same number may be another node,
-//! and the nodes that are left to scan may be others.
+//! and the nodes that are left to scan may be others. So it is with a list of one: the cursor of a server leads past keys
+//! of another one.
 
 use super::Command;
 use super::Step;
@@ -34,6 +35,8 @@ use crate::topology::Router;
 const OWN_BITS: u32 = 40;
 const SEAL_BITS: u32 = 12;
 const SEAL: u64 = ((1 << SEAL_BITS) - 1) << OWN_BITS;
+/// Of servers whose cursors are larger than Redis's: they set this bit, and an only node has them without a seal.
+const WHOLE: u64 = 1 << 63;
 const INVALID: &str = "ERR invalid cursor";
 /// What is said of a cursor that was handed out when there were other nodes.
 pub(in crate::proxy::core) const OUTDATED: &str =
@@ -50,13 +53,11 @@ impl Core {
         command: Command<'_>,
     ) -> Step {
         let router = self.pools[self.sessions[key].pool].snapshot.router();
+        let is_only = router.nodes().len() == 1;
         let number = |cursor: &[u8]| std::str::from_utf8(cursor).ok()?.parse::<u64>().ok();
         let cursor = match command.args.get(1) {
-            Some(cursor) if router.nodes().len() > 1 => *cursor,
-            Some(cursor) if number(cursor).is_some_and(is_sealed) => {
-                return self.say(key, command, OUTDATED);
-            }
-            // The cursors of an only node need no node in them; and without one the server says what is wrong.
+            Some(cursor) if !is_only || number(cursor).is_some() => *cursor,
+            // A server says what is wrong.
             _ => {
                 return match designated(router) {
                     Ok(node) => self.forward(sockets, key, node, command.raw, command.index),
@@ -68,10 +69,23 @@ impl Core {
             // Redis's own words (7.0 `db.c` `parseScanCursorOrReply`).
             return self.say(key, command, INVALID);
         };
-        if cursor != 0 && cursor & SEAL != seal(router) {
+        let is_whole = is_only && cursor & WHOLE != 0;
+        if cursor != 0 && !is_whole && cursor & SEAL != seal(router) {
             return self.say(key, command, OUTDATED);
         }
-        match ScanCursor::decode(cursor & !SEAL, router) {
+        let next = if is_only {
+            // Nobody else has its keys: if it is ejected, that is an error and not the end.
+            let node = match designated(router) {
+                Ok(node) => node,
+                Err(error) => return self.say(key, command, &super::refusal(&error)),
+            };
+            let own = if is_whole { cursor } else { cursor & !SEAL };
+            let is_own = is_whole || own < 1 << OWN_BITS;
+            is_own.then_some(Next::Scan(ScanCursor { node, own }))
+        } else {
+            ScanCursor::decode(cursor & !SEAL, router)
+        };
+        match next {
             None => self.say(key, command, INVALID),
             Some(Next::Nothing) => self.reply(key, command, NOTHING_LEFT),
             Some(Next::Scan(scan)) => {
@@ -120,6 +134,9 @@ impl Core {
             return Ok(super::error_line("ERR the node of this cursor is gone"));
         };
         let router = self.pools[pool].snapshot.router();
+        if own & WHOLE != 0 && router.nodes().len() == 1 {
+            return Ok(reply.to_vec());
+        }
         let next = (ScanCursor { node, own: 0 }).advance(own, router);
         let Some(next) = next.filter(|next| next & SEAL == 0) else {
             return Ok(super::error_line("ERR the node's cursor has more than 40 bits"));
@@ -143,10 +160,4 @@ fn seal(router: &Router) -> u64 {
     }
     let most = (1 << SEAL_BITS) - 1;
     (u64::from(HashKind::Fnv1_32.hash(&all)) % most + 1) << OWN_BITS
-}
-
-/// Whether a cursor is one of several nodes: those of Redis are smaller, and servers whose cursors are larger set the
-/// first bit.
-fn is_sealed(cursor: u64) -> bool {
-    cursor >> 63 == 0 && cursor & SEAL != 0
 }

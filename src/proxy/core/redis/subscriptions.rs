@@ -296,9 +296,12 @@ impl Core {
             // Invalidations and the like are for nobody here.
             return Ok(());
         };
-        if self.session_of(key, serial).is_none_or(|session| session.is_closing) {
+        let Some(session) = self.session_of(key, serial).filter(|session| !session.is_closing)
+        else {
             return Ok(());
-        }
+        };
+        // A subscriber may have gone back to RESP2, in which there is nothing else that comes unasked.
+        let is_foreign = reply.first() == Some(&b'>') && !session.is_resp3;
         let Some(own) = self.subscriptions_of(key) else {
             self.push(key, reply);
             return Ok(());
@@ -317,8 +320,14 @@ impl Core {
             own.confirmed(backend, kind, begins, name).map_err(broken)?;
             self.note_confirmation(key, backend);
             self.tell_due(sockets, key);
-        } else if Kind::of_message(word).is_none_or(|kind| own.is_told(kind, name)) {
-            self.push(key, reply);
+            return Ok(());
+        }
+        match Kind::of_message(word) {
+            Some(kind) if !own.is_told(kind, name) => {}
+            // But for that byte they are the same.
+            Some(_) if is_foreign => self.push(key, &[b"*", &reply[1..]].concat()),
+            None if is_foreign => {}
+            _ => self.push(key, reply),
         }
         Ok(())
     }
@@ -371,9 +380,10 @@ impl Core {
             };
         }
         match (fan_out, command.args) {
-            (FanOut::Special(Special::Local(LocalReply::Pong)), [_, rest @ ..])
-                if rest.len() < 2 =>
-            {
+            (FanOut::Special(Special::Local(LocalReply::Pong)), [_, rest @ ..]) => {
+                if rest.len() > 1 {
+                    return self.wrong_arity(key, command);
+                }
                 let mut reply = b"*2\r\n$4\r\npong\r\n".to_vec();
                 reply.extend(bulk(rest.first().copied().unwrap_or_default()));
                 self.reply(key, command, &reply)
@@ -383,6 +393,10 @@ impl Core {
             }
             (FanOut::Special(Special::Session(SessionCommand::Reset)), _) => {
                 self.session_command(sockets, key, command, SessionCommand::Reset)
+            }
+            // A node may know it, but is not to carry it out.
+            _ if usize::from(command.index) + 1 == self.table.index_count() => {
+                self.reply(key, command, &super::unknown(command.args))
             }
             _ => {
                 let text = format!(

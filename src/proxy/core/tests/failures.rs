@@ -311,11 +311,35 @@ fn a_scan_does_not_go_on_among_other_nodes() {
         assert_eq!(scan(&mut stage, cursor, Some(nodes)), outdated, "under way: {nodes:?}");
         stage.replace(&pool(&["a", "b"]));
     }
-    // One alone hands out its own cursors.
+    // So it is with one alone.
     stage.replace(&pool(&["a"]));
-    assert_eq!(cursor_of(&scan(&mut stage, "0", None)), "5");
-    stage.replace(&pool(&["a", "b"]));
+    let only = cursor_of(&scan(&mut stage, "0", None));
+    for nodes in [&["b"][..], &["a", "b"]] {
+        stage.replace(&pool(nodes));
+        assert_eq!(scan(&mut stage, &only, None), outdated, "{nodes:?}");
+        stage.replace(&pool(&["a"]));
+        assert_eq!(cursor_of(&scan(&mut stage, &only, None)), "0");
+        assert_eq!(scan(&mut stage, &only, Some(nodes)), outdated, "under way: {nodes:?}");
+        stage.replace(&pool(&["a"]));
+    }
+    // Its own cursor is nobody's.
     assert_eq!(scan(&mut stage, "5", None), outdated);
+}
+
+#[test]
+fn an_only_node_may_have_large_cursors() {
+    let mut stage = Stage::new(&[PoolPlan::new(Protocol::Redis, &["a"])]);
+    let client = stage.connect(0).expect("there is room");
+    let large = (1_u64 << 63 | 5 << 40).to_string();
+    stage.send(client, &request(&["SCAN", &large, "COUNT", "7"]));
+    let backend = stage.connections_to("a")[0];
+    stage.finish_connecting(backend, true);
+    let wire = stage.wires.get(Link::Backend(backend)).expect("it is open");
+    assert_eq!(wire.sent, request(&["SCAN", &large, "COUNT", "7"]));
+    let reply = format!("*2\r\n$19\r\n{large}\r\n*0\r\n");
+    stage.arrive(Link::Backend(backend), reply.as_bytes());
+    stage.turn();
+    assert_eq!(String::from_utf8_lossy(&stage.received(client)), reply);
 }
 
 #[test]
