@@ -153,6 +153,9 @@ impl Core {
         self.pools[pool].counters.forward_error += 1;
         let error = reply::error(self.pools[pool].settings.protocol, text);
         match pending.purpose {
+            // The connection is about to be lost, and the transaction with it. After an error the client would be in
+            // none, and what it has sent behind its MULTI by now would be carried out one by one.
+            Purpose::Multi => self.deliver(&pending, b"+OK\r\n"),
             Purpose::Part(part) => {
                 // An error is no broken reply.
                 let _ = self.take_part(&pending, part, Err(error));

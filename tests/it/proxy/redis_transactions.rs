@@ -1,5 +1,7 @@
 //! `MULTI`, `EXEC`, `WATCH` and `DISCARD`: one node holds a transaction.
 
+use std::time::Duration;
+
 use super::support::Redis;
 use super::support::Sides;
 use super::support::assert_fits;
@@ -173,6 +175,30 @@ fn a_node_that_dies_in_a_transaction_ends_it() {
         let replies = ["MULTI", &format!("SET {key} old"), "EXEC"].map(|line| client.ask(line));
         assert!(replies[2].starts_with("*-1") || replies[2].starts_with('-'), "{replies:?}");
         assert_eq!(other.ask(&format!("GET {key}")), bulk("new"));
+    });
+}
+
+#[test]
+fn a_node_that_dies_before_it_answers_a_multi_ends_the_transaction_and_no_more() {
+    let Some(redis) = Redis::start(1) else { return };
+    Sides::ours(&redis, &[]).each(|proxy| {
+        let mut client = proxy.client();
+        assert_eq!(client.ask("WATCH k"), OK);
+        redis.stop(0);
+        client.send(requests(&["MULTI", "SET k v", "SET k w", "EXEC", "PING"]));
+        assert!(client.is_silent_for(Duration::from_millis(100)));
+        redis.kill(0);
+        redis.restart(0);
+        assert_eq!(client.reply(), OK);
+        for _ in 0..2 {
+            assert_fits(&client.reply(), "-ERR the connection of this transaction is lost…\r\n");
+        }
+        assert_fits(&client.reply(), "-EXECABORT …\r\n");
+        assert_eq!(client.reply(), PONG);
+        // It is in no transaction any more, and nothing was carried out.
+        eventually("the node is back", || client.ask("GET k") == "$-1\r\n");
+        assert_eq!(client.ask("SET k v"), OK);
+        assert_eq!(redis.direct(0).ask("GET k"), bulk("v"));
     });
 }
 

@@ -319,8 +319,54 @@ fn a_reply_that_is_none_to_a_multi_carries_nothing_out() {
     stage.turn();
     assert!(!stage.core.backends.contains(own), "it is trusted");
     let answer = String::from_utf8(stage.received(client)).expect("text");
-    assert!(answer.starts_with("-ERR Invalid argument\r\n-ERR "), "{answer}");
-    assert!(!answer.contains("+OK"), "{answer}");
+    assert_eq!(answer, format!("+OK\r\n{LOST}{ABORTED}"));
+}
+
+/// What a command gets whose transaction is lost.
+const LOST: &str =
+    "-ERR the connection of this transaction is lost; DISCARD it and begin again\r\n";
+const ABORTED: &str = "-EXECABORT Transaction discarded because of previous errors.\r\n";
+
+/// The node says nothing to a MULTI behind a WATCH. Answers what the client got, who has sent `lines` behind it.
+fn lost_before_it_began(
+    stage: &mut Stage,
+    client: usize,
+    lines: &[&[&str]],
+    lose: impl FnOnce(&mut Stage, usize),
+) -> String {
+    said(stage, client, &[&["WATCH", "e1"]]);
+    let own = stage.core.backends.iter().find(|(_, backend)| backend.owner.is_some());
+    let own = own.expect("it watches").0;
+    let bytes: Vec<u8> = lines.iter().flat_map(|words| request(words)).collect();
+    stage.send(client, &[request(&["MULTI"]), bytes].concat());
+    assert_eq!(stage.received(client), b"");
+    lose(stage, own);
+    stage.turn();
+    assert!(!stage.core.backends.contains(own));
+    String::from_utf8(stage.received(client)).expect("text")
+}
+
+#[test]
+fn a_transaction_that_is_lost_before_it_began_has_begun_for_the_client() {
+    type Lose = fn(&mut Stage, usize);
+    let hang_up: Lose = |stage, own| stage.hang_up(Link::Backend(own));
+    let time_out: Lose = |stage, _| stage.wait(Duration::from_millis(401));
+    let break_it: Lose = |stage, own| stage.arrive(Link::Backend(own), b":1\r\n");
+    for lose in [hang_up, time_out, break_it] {
+        let mut stage = stage();
+        let client = stage.connect(0).expect("there is room");
+        // In one piece.
+        let lines = [&["SET", "e1", "x"][..], &["PING"], &["EXEC"], &["PING"]];
+        let answer = lost_before_it_began(&mut stage, client, &lines, lose);
+        assert_eq!(answer, format!("+OK\r\n{LOST}+QUEUED\r\n{ABORTED}+PONG\r\n"));
+        // One by one.
+        for (end, answer) in [("EXEC", ABORTED), ("DISCARD", "+OK\r\n"), ("RESET", "+RESET\r\n")] {
+            assert_eq!(lost_before_it_began(&mut stage, client, &[], lose), "+OK\r\n");
+            assert_eq!(said(&mut stage, client, &[&["GET", "e1"]]), LOST);
+            assert_eq!(said(&mut stage, client, &[&[end]]), answer);
+            assert_eq!(said(&mut stage, client, &[&["GET", "e1"]]), "$4\r\n<e1>\r\n");
+        }
+    }
 }
 
 #[test]
