@@ -304,19 +304,13 @@ impl Core {
         let view = &self.pools[pool];
         let mut retrieval = self.retrievals.pop().unwrap_or_default();
         let mut lost = false;
-        view.snapshot.router().route_many(names.iter().copied(), |_, node| {
-            retrieval.owners.push(match node {
-                Ok(node) => node.index() as u16,
-                Err(Unroutable::Ejected(_) | Unroutable::NoLiveNode) => {
-                    lost = true;
-                    gather::NOWHERE
-                }
-            });
+        view.snapshot.router().route_many(names.iter().copied(), |place, node| match node {
+            Ok(node) => retrieval.add(names[place], node),
+            Err(Unroutable::Ejected(_) | Unroutable::NoLiveNode) => lost = true,
         });
         if lost && !view.settings.failed_reads_are_misses {
             return self.refuse_unreachable(key, index);
         }
-        retrieval.deal(names.iter().copied());
         if retrieval.nodes().is_empty() {
             self.answer_now(key, index, b"END\r\n");
             return true;
@@ -339,7 +333,7 @@ impl Core {
                 Ok(()) => {
                     let out = self.backends[backend].out.tail(&mut self.buffers);
                     let before = out.len();
-                    retrieve.write_fragment(out, keys.iter());
+                    retrieve.write_fragment(out, std::iter::once(keys.text()));
                     let bytes = (out.len() - before) as u32;
                     let purpose = Purpose::Part(part as u16);
                     let asked = Asked::Values(keys.len() as u32);

@@ -81,10 +81,13 @@ impl ReplyScanner {
                     return Ok(Some(self.finish()));
                 }
             }
+            if expected == Expected::Values {
+                self.pass_whole_values(bytes);
+            }
             let rest = bytes.get(self.position..).unwrap_or_default();
             let rest = &rest[..rest.len().min(MAX_LINE)];
             let head = match expected {
-                // Most of its lines are such: the end of this one need not be looked for.
+                // The end of such a line need not be looked for.
                 Expected::Values => Head::read(rest).ok(),
                 _ => None,
             };
@@ -110,6 +113,27 @@ impl ReplyScanner {
                     self.position = end.ok_or(BrokenReply::Number)?;
                 }
             }
+        }
+    }
+
+    /// Goes on behind the values that are there with their ends: most are, and need not be remembered in pieces.
+    #[inline]
+    fn pass_whole_values(&mut self, bytes: &[u8]) {
+        let mut rest = bytes.get(self.position..).unwrap_or_default();
+        let mut count = 0;
+        while let Ok(head) = Head::read(&rest[..rest.len().min(MAX_LINE)])
+            && let Some((_, behind)) =
+                rest.split_at_checked(head.line_length.saturating_add(head.length))
+            && let [b'\r', b'\n', behind @ ..] = behind
+        {
+            rest = behind;
+            count += 1;
+        }
+        if count > 0 {
+            self.position = bytes.len() - rest.len();
+            self.searched = self.position;
+            self.has_begun = true;
+            self.values = self.values.saturating_add(count);
         }
     }
 

@@ -16,6 +16,18 @@ impl<'r> Values<'r> {
         Self { rest: reply }
     }
 
+    /// All bytes of the next value, if it is of this key: `word` is a space and the key. No other key is looked for,
+    /// which takes half of the time.
+    #[inline]
+    pub(crate) fn next_of(&mut self, word: &[u8]) -> Option<&'r [u8]> {
+        let words = self.rest.strip_prefix(b"VALUE")?.strip_prefix(word)?;
+        let (length, value) = read_numbers(words).ok()?;
+        let line_length = self.rest.len() - value.len();
+        let (block, rest) = self.rest.split_at_checked(line_length + length + 2)?;
+        self.rest = rest;
+        Some(block)
+    }
+
     /// What has not been read: behind the last value it is `END` and its line end, or an error.
     pub(crate) fn rest(&self) -> &'r [u8] {
         self.rest
@@ -54,18 +66,23 @@ impl<'r> Head<'r> {
         let words = bytes.strip_prefix(b"VALUE ").ok_or(BrokenReply::Unexpected)?;
         let (key, words) =
             words.split_at(find_space_or_control(words).ok_or(BrokenReply::Unexpected)?);
-        let (_flags, words) = number(words, u32::MAX.into())?;
-        let (length, mut words) = number(words, u32::MAX.into())?;
-        if words.first() == Some(&b' ') {
-            (_, words) = number(words, u64::MAX)?;
-        }
-        match words {
-            [b'\r', b'\n', rest @ ..] => {
-                Ok(Self { key, line_length: bytes.len() - rest.len(), length: length as usize })
-            }
-            [b' ', ..] => Err(BrokenReply::Unexpected),
-            _ => Err(BrokenReply::Number),
-        }
+        let (length, rest) = read_numbers(words)?;
+        Ok(Self { key, line_length: bytes.len() - rest.len(), length })
+    }
+}
+
+/// Reads what stands behind the key in the line of a value: how long the value is, and what follows the line.
+#[inline]
+fn read_numbers(words: &[u8]) -> Result<(usize, &[u8]), BrokenReply> {
+    let (_flags, words) = number(words, u32::MAX.into())?;
+    let (length, mut words) = number(words, u32::MAX.into())?;
+    if words.first() == Some(&b' ') {
+        (_, words) = number(words, u64::MAX)?;
+    }
+    match words {
+        [b'\r', b'\n', rest @ ..] => Ok((length as usize, rest)),
+        [b' ', ..] => Err(BrokenReply::Unexpected),
+        _ => Err(BrokenReply::Number),
     }
 }
 
@@ -76,21 +93,26 @@ const SURE_DIGITS: usize = 19;
 #[inline]
 pub(super) fn number(text: &[u8], most: u64) -> Result<(u64, &[u8]), BrokenReply> {
     let digits = text.strip_prefix(b" ").ok_or(BrokenReply::Unexpected)?;
+    let mut rest = digits;
     let mut number: u64 = 0;
-    let mut length = 0;
-    while let Some(digit) = digits.get(length).map(|byte| byte.wrapping_sub(b'0'))
-        && digit < 10
-    {
-        number = if length < SURE_DIGITS {
-            number * 10 + u64::from(digit)
-        } else {
-            let next = number.checked_mul(10).and_then(|number| number.checked_add(digit.into()));
-            next.ok_or(BrokenReply::Number)?
-        };
-        length += 1;
+    while let [byte @ b'0'..=b'9', behind @ ..] = rest {
+        number = number.wrapping_mul(10).wrapping_add((byte - b'0').into());
+        rest = behind;
+    }
+    let length = digits.len() - rest.len();
+    if length > SURE_DIGITS {
+        number = checked_number(&digits[..length]).ok_or(BrokenReply::Number)?;
     }
     if length == 0 || number > most {
         return Err(BrokenReply::Number);
     }
-    Ok((number, &digits[length..]))
+    Ok((number, rest))
+}
+
+/// The number that so many digits are, of which the first may be zeros.
+#[cold]
+fn checked_number(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0_u64, |number, digit| {
+        number.checked_mul(10)?.checked_add((digit - b'0').into())
+    })
 }
