@@ -72,9 +72,13 @@ impl<'r> Head<'r> {
 }
 
 /// Reads what stands behind the key in the line of a value: how long the value is, and what follows the line.
-#[inline]
+#[inline(always)]
 fn read_numbers(words: &[u8]) -> Result<(usize, &[u8]), BrokenReply> {
-    let (_flags, words) = number(words, u32::MAX.into())?;
+    let words = match words {
+        // Most flags are such.
+        [b' ', b'0', b' ', ..] => &words[2..],
+        _ => number(words, u32::MAX.into())?.1,
+    };
     let (length, mut words) = number(words, u32::MAX.into())?;
     if words.first() == Some(&b' ') {
         (_, words) = number(words, u64::MAX)?;
