@@ -118,7 +118,7 @@ impl Core {
         bytes: &'b [u8],
         names: &mut Vec<&'b [u8]>,
     ) -> Taken {
-        let request = match self.sessions[key].lines.read(bytes) {
+        let request = match self.sessions[key].lines.read_with_keys(bytes, names) {
             Ok(Arrival::Whole(request)) => request,
             Ok(Arrival::Begun(request)) => return Taken::Needs(request.length),
             Ok(Arrival::Missing(count)) => return Taken::Needs(bytes.len() + count),
@@ -142,27 +142,25 @@ impl Core {
         }
     }
 
-    /// Carries out one request; false if it has to wait.
+    /// Carries out one request; false if it has to wait. `names` are the keys of a request for values.
     #[inline]
-    fn memcache_command<'b>(
+    fn memcache_command(
         &mut self,
         sockets: &mut impl Sockets,
         key: usize,
-        request: &Request<'b>,
+        request: &Request<'_>,
         raw: &[u8],
-        names: &mut Vec<&'b [u8]>,
+        names: &[&[u8]],
     ) -> bool {
         let index = index_of(raw);
         match &request.command {
             Command::Retrieve(retrieve) if retrieve.key_count == 1 => {
-                let name = retrieve.keys().next().unwrap_or_default();
+                let name = names.first().copied().unwrap_or_default();
                 // No key is longer than memcached allows.
                 let asked = u8::try_from(name.len()).map_or(Asked::Values(1), Asked::Value);
                 self.send_on(sockets, key, name, request, raw, asked)
             }
             Command::Retrieve(retrieve) => {
-                names.clear();
-                names.extend(retrieve.keys());
                 self.retrieve(sockets, key, index, retrieve, names)
             }
             Command::Store { key: name } | Command::Single { key: name } => {

@@ -349,7 +349,7 @@ fn guess(bytes: &[u8]) {
         }
         arrival => format!("{arrival:?}"),
     };
-    if usual::read(bytes).is_some() {
+    if usual::read(bytes, &mut Vec::new()).is_some() {
         // It looks for the end of the line from its start on, but does not guess.
         let mut scanner = RequestScanner::having_searched(1);
         assert_eq!(said(RequestScanner::default().read(bytes)), said(scanner.read(bytes)));
