@@ -61,7 +61,7 @@ impl<'r> Head<'r> {
     /// # Errors
     ///
     /// If it is none, or not complete. A control character is in no key that is asked for.
-    #[inline]
+    #[inline(always)]
     pub(super) fn read(bytes: &'r [u8]) -> Result<Self, BrokenReply> {
         let words = bytes.strip_prefix(b"VALUE ").ok_or(BrokenReply::Unexpected)?;
         let (key, words) =
@@ -74,11 +74,32 @@ impl<'r> Head<'r> {
 /// Reads what stands behind the key in the line of a value: how long the value is, and what follows the line.
 #[inline(always)]
 fn read_numbers(words: &[u8]) -> Result<(usize, &[u8]), BrokenReply> {
-    let words = match words {
-        // Most flags are such.
-        [b' ', b'0', b' ', ..] => &words[2..],
-        _ => number(words, u32::MAX.into())?.1,
-    };
+    match read_short(words) {
+        Some(read) => Ok(read),
+        None => read_any(words),
+    }
+}
+
+/// As [`read_numbers`], if the flags are 0, the length has one to four digits, and nothing follows it: so are most
+/// lines. Else another has to look.
+#[inline(always)]
+fn read_short(words: &[u8]) -> Option<(usize, &[u8])> {
+    let start: &[u8; 9] = words.first_chunk()?;
+    let mut length = 0;
+    for place in 3..8 {
+        match start[place] {
+            digit @ b'0'..=b'9' => length = 10 * length + usize::from(digit - b'0'),
+            b'\r' if place > 3 && start[place + 1] == b'\n' && start.starts_with(b" 0 ") => {
+                return Some((length, &words[place + 2..]));
+            }
+            _ => return None,
+        }
+    }
+    None
+}
+
+fn read_any(words: &[u8]) -> Result<(usize, &[u8]), BrokenReply> {
+    let (_flags, words) = number(words, u32::MAX.into())?;
     let (length, mut words) = number(words, u32::MAX.into())?;
     if words.first() == Some(&b' ') {
         (_, words) = number(words, u64::MAX)?;

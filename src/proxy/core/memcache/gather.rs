@@ -20,8 +20,8 @@ pub(in crate::proxy::core) struct KeyList {
 /// Where a key is, and its value.
 #[derive(Debug)]
 struct Place {
-    /// The end of the key among the words.
-    word_end: u32,
+    /// How long the key is, with its space.
+    word_length: u32,
     /// The start and end of its value in the node's reply, once [`broken_values`] has looked at that; nothing is
     /// between them if it has none.
     value: Cell<(u32, u32)>,
@@ -32,8 +32,8 @@ impl KeyList {
     fn push(&mut self, key: &[u8]) {
         self.words.push(b' ');
         self.words.extend_from_slice(key);
-        let word_end = self.words.len() as u32;
-        self.places.push(Place { word_end, value: Cell::default() });
+        let word_length = key.len() as u32 + 1;
+        self.places.push(Place { word_length, value: Cell::default() });
     }
 
     pub(super) fn len(&self) -> usize {
@@ -114,16 +114,15 @@ impl Retrieval {
 /// note of where they are.
 pub(in crate::proxy::core) fn broken_values(keys: &KeyList, reply: &[u8]) -> Option<&'static str> {
     let mut values = Values::new(reply);
+    let mut words = keys.words.as_slice();
     let mut start = 0;
-    let mut value_start = 0;
     for place in &keys.places {
-        let end = place.word_end as usize;
-        let word = keys.words.get(start..end).unwrap_or_default();
-        start = end;
+        let (word, rest) = words.split_at_checked(place.word_length as usize).unwrap_or_default();
+        words = rest;
         // No reply that is held is longer than 32 bits say.
-        let value = values.next_of(word).map_or(0, <[u8]>::len) as u32;
-        place.value.set((value_start, value_start + value));
-        value_start += value;
+        let end = start + values.next_of(word).map_or(0, <[u8]>::len) as u32;
+        place.value.set((start, end));
+        start = end;
     }
     let end = values.rest();
     if end == b"END\r\n" || is_error(end) {
