@@ -160,9 +160,7 @@ impl Core {
                 let asked = u8::try_from(name.len()).map_or(Asked::Values(1), Asked::Value);
                 self.send_on(sockets, key, name, request, raw, asked)
             }
-            Command::Retrieve(retrieve) => {
-                self.retrieve(sockets, key, index, retrieve, names)
-            }
+            Command::Retrieve(retrieve) => self.retrieve(sockets, key, index, retrieve, names),
             Command::Store { key: name } | Command::Single { key: name } => {
                 self.send_on(sockets, key, name, request, raw, Asked::Line)
             }

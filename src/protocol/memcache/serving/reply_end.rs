@@ -82,7 +82,7 @@ impl ReplyScanner {
                 }
             }
             let head = match expected {
-                // The end of the line need not be looked for then.
+                // The end of such a line need not be looked for.
                 Expected::Values => self.pass_whole_values(bytes),
                 _ => None,
             };

@@ -68,19 +68,19 @@ impl RequestScanner {
         Self { searched }
     }
 
-    /// Reads the request at the start of `bytes`, which begin alike at every call until it is whole or
-    /// refused.
+    /// Reads a request whose keys are not looked at.
     ///
     /// # Errors
     ///
-    /// If this is no request. The scanner is of no use then.
+    /// As of [`read_with_keys`](Self::read_with_keys).
     #[cfg(any(test, feature = "proxy-tls", feature = "_fuzz"))]
     pub(crate) fn read<'b>(&mut self, bytes: &'b [u8]) -> Result<Arrival<'b>, BrokenRequest> {
         self.read_with_keys(bytes, &mut Vec::new())
     }
 
-    /// As [`read`](Self::read), and `keys` are then those of a request for values, if it is one. They are looked
-    /// for in any case; who has many such requests uses the room for them again.
+    /// Reads the request at the start of `bytes`, which begin alike at every call until it is whole or
+    /// refused. If it is one for values, `keys` are then its keys, and else of no meaning: they are found in
+    /// the one pass over the line, and would have to be looked for again.
     ///
     /// # Errors
     ///

@@ -16,8 +16,8 @@ impl<'r> Values<'r> {
         Self { rest: reply }
     }
 
-    /// All bytes of the next value, if it is of this key: `word` is a space and the key. No other key is looked for,
-    /// which takes half of the time.
+    /// All bytes of the next value, if it is of this key: `word` is a space and the key. The end of another key is not
+    /// looked for, so that this takes half of the time.
     #[inline]
     pub(crate) fn next_of(&mut self, word: &[u8]) -> Option<&'r [u8]> {
         let words = self.rest.strip_prefix(b"VALUE")?.strip_prefix(word)?;
@@ -98,6 +98,7 @@ fn read_short(words: &[u8]) -> Option<(usize, &[u8])> {
     None
 }
 
+/// As [`read_numbers`], whatever they are.
 fn read_any(words: &[u8]) -> Result<(usize, &[u8]), BrokenReply> {
     let (_flags, words) = number(words, u32::MAX.into())?;
     let (length, mut words) = number(words, u32::MAX.into())?;
@@ -137,7 +138,62 @@ pub(super) fn number(text: &[u8], most: u64) -> Result<(u64, &[u8]), BrokenReply
 /// The number that so many digits are, of which the first may be zeros.
 #[cold]
 fn checked_number(digits: &[u8]) -> Option<u64> {
-    digits.iter().try_fold(0_u64, |number, digit| {
-        number.checked_mul(10)?.checked_add((digit - b'0').into())
-    })
+    digits
+        .iter()
+        .try_fold(0_u64, |number, digit| number.checked_mul(10)?.checked_add((digit - b'0').into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn short_lines_are_read_as_others_are(
+            start in " |  | a|",
+            flags in "0|1|00|4294967296",
+            length in "[0-9]{0,6}|[0-9]{9,11}|0{18,22}[0-9]{1,3}|[0-9]x",
+            cas in "| 1| 18446744073709551615| 18446744073709551616| ",
+            end in "\r\n|\r|\n|\rx|",
+            behind in "[a\r\n]{0,9}",
+        ) {
+            let bytes = format!("{start}{flags} {length}{cas}{end}{behind}").into_bytes();
+            for cut in 0..=bytes.len() {
+                let words = &bytes[..cut];
+                prop_assert_eq!(read_numbers(words), read_any(words));
+            }
+        }
+
+        #[test]
+        fn numbers_are_at_most_what_they_may_be(
+            digits in "0{0,25}[0-9]{0,21}",
+            most in prop::sample::select(&[u64::MAX, u32::MAX as u64][..]),
+        ) {
+            let text = format!(" {digits}x");
+            let expected = digits.parse().ok().filter(|&number| number <= most);
+            prop_assert_eq!(
+                number(text.as_bytes(), most).ok(),
+                expected.map(|number: u64| (number, &b"x"[..]))
+            );
+        }
+
+        #[test]
+        fn a_value_is_of_one_key_only(
+            key in "[ab]{1,3}",
+            other in "[ab]{1,3}",
+            flags in "0|7",
+            value in "[a-c]{0,12}",
+            cas in "| 9",
+        ) {
+            let block = format!("VALUE {key} {flags} {}{cas}\r\n{value}\r\n", value.len());
+            let reply = block.clone() + "END\r\n";
+            let mut values = Values::new(reply.as_bytes());
+            let found = values.next_of(format!(" {other}").as_bytes());
+            prop_assert_eq!(found, (key == other).then_some(block.as_bytes()));
+            let rest = if key == other { "END\r\n" } else { &reply };
+            prop_assert_eq!(values.rest(), rest.as_bytes());
+        }
+    }
 }

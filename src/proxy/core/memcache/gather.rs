@@ -117,7 +117,9 @@ pub(in crate::proxy::core) fn broken_values(keys: &KeyList, reply: &[u8]) -> Opt
     let mut words = keys.words.as_slice();
     let mut start = 0;
     for place in &keys.places {
-        let (word, rest) = words.split_at_checked(place.word_length as usize).unwrap_or_default();
+        let Some((word, rest)) = words.split_at_checked(place.word_length as usize) else {
+            break;
+        };
         words = rest;
         // No reply that is held is longer than 32 bits say.
         let end = start + values.next_of(word).map_or(0, <[u8]>::len) as u32;
@@ -211,6 +213,8 @@ fn stats(gathering: &Gathering, pool: &Pool, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn keys(names: &[&str]) -> KeyList {
@@ -233,5 +237,114 @@ mod tests {
         }
         assert_eq!(broken_values(&keys, b"SERVER_ERROR x\r\n"), None);
         assert!(broken_values(&keys, b"STORED\r\n").is_some());
+    }
+
+    /// What was read of a reply before places were noted: each value's key, compared with those that were asked for.
+    fn is_broken(keys: &[String], reply: &[u8]) -> bool {
+        let mut asked = keys.iter();
+        let mut values = Values::new(reply);
+        for (key, _) in values.by_ref() {
+            if !asked.any(|other| other.as_bytes() == key) {
+                return true;
+            }
+        }
+        values.rest() != b"END\r\n" && !is_error(values.rest())
+    }
+
+    const KEYS: [&str; 6] = ["a", "b", "ab", "0", "0 1", "VALUE"];
+
+    proptest! {
+        #[test]
+        fn no_other_reply_is_taken_for_one(
+            asked in prop::collection::vec(prop::sample::select(&KEYS[..4]), 0..6),
+            sent in prop::collection::vec((prop::sample::select(&KEYS[..]), "0|5", "1|01|3 7"), 0..6),
+            end in "END\r\n|SERVER_ERROR x\r\n|STORED\r\n|VALUE a|",
+        ) {
+            let asked: Vec<_> = asked.into_iter().map(str::to_owned).collect();
+            let mut list = KeyList::default();
+            asked.iter().for_each(|key| list.push(key.as_bytes()));
+            let mut reply = String::new();
+            for (key, flags, length) in sent {
+                let value = if length.starts_with('3') { "x\r\n" } else { "x" };
+                reply += &format!("VALUE {key} {flags} {length}\r\n{value}\r\n");
+            }
+            reply += &end;
+            let broken = broken_values(&list, reply.as_bytes()).is_some();
+            prop_assert_eq!(broken, is_broken(&asked, reply.as_bytes()), "{:?}", reply);
+        }
+
+        #[test]
+        fn values_come_in_the_order_of_the_request(
+            asked in prop::collection::vec(0..8_usize, 0..30),
+            // Of the values that there are.
+            lengths in prop::collection::vec(prop::option::of(0..12_usize), 8),
+            fails in prop::option::of(0..4_usize),
+        ) {
+            let mut retrieval = Retrieval::default();
+            let mut replies = vec![String::new(); 4];
+            let mut expected = String::new();
+            for number in asked {
+                let (key, node) = (format!("key{number}"), number % 4);
+                retrieval.add(key.as_bytes(), NodeId::new(node).unwrap());
+                let Some(length) = lengths[number] else { continue };
+                let value = "x".repeat(length);
+                let block = format!("VALUE {key} {} {length}\r\n{value}\r\n", number % 3);
+                replies[node] += &block;
+                if fails != Some(node) {
+                    expected += &block;
+                }
+            }
+            let mut parts = Gathering::parts_of(retrieval.nodes().iter().copied());
+            for (part, keys) in parts.iter_mut().zip(retrieval.keys()) {
+                let node = part.node.index();
+                let reply = replies[node].clone() + "END\r\n";
+                prop_assert_eq!(broken_values(keys, reply.as_bytes()), None);
+                let is_there = fails != Some(node);
+                let error = b"SERVER_ERROR Connection refused\r\n";
+                part.reply = Some(if is_there { Ok(reply.into()) } else { Err(error.to_vec()) });
+            }
+            let gathering = Gathering::of(How::Lines, parts);
+            let mut out = Vec::new();
+            values(&gathering, &retrieval, &mut out);
+            prop_assert_eq!(String::from_utf8(out).unwrap(), expected + "END\r\n");
+            prop_assert_eq!(gathering.parts.iter().find_map(|part| failure(part, true)), None);
+        }
+    }
+
+    #[test]
+    fn keys_are_asked_for_with_a_space_between_them() {
+        assert_eq!(keys(&["a", "bc", "a"]).text(), b"a bc a");
+        assert_eq!(keys(&["a"]).text(), b"a");
+        assert_eq!(KeyList::default().text(), b"");
+    }
+
+    #[test]
+    fn nothing_of_an_earlier_request_is_in_one_that_is_used_again() {
+        let node = NodeId::new(0).unwrap();
+        let mut retrieval = Box::new(Retrieval::default());
+        retrieval.add(b"a", node);
+        assert_eq!(broken_values(&retrieval.keys()[0], b"VALUE a 0 1\r\nx\r\nEND\r\n"), None);
+        let mut retrieval = retrieval.into_cleared().unwrap();
+        assert!(retrieval.keys().is_empty() && retrieval.order.is_empty());
+        retrieval.add(b"b", node);
+        assert_eq!(retrieval.keys()[0].value_of(0, b"VALUE a 0 1\r\nx\r\nEND\r\n"), b"");
+        (0..10_000_u32).for_each(|key| retrieval.add(&key.to_ne_bytes(), node));
+        assert!(retrieval.into_cleared().is_none());
+    }
+
+    #[test]
+    fn an_error_behind_values_is_what_a_part_fails_with() {
+        let node = NodeId::new(0).unwrap();
+        let mut part = Fragment { node, reply: None };
+        for (reply, error) in [
+            ("END\r\n", None),
+            ("VALUE a 0 1\r\nx\r\nEND\r\n", None),
+            ("VALUE a 0 5\r\nERROR\r\nEND\r\n", None),
+            ("SERVER_ERROR x\r\n", Some("SERVER_ERROR x\r\n")),
+            ("VALUE a 0 4\r\n\nEND\r\nSERVER_ERROR x\r\n", Some("SERVER_ERROR x\r\n")),
+        ] {
+            part.reply = Some(Ok(reply.into()));
+            assert_eq!(failure(&part, false), error.map(str::as_bytes), "{reply:?}");
+        }
     }
 }
