@@ -76,7 +76,7 @@ fn replies_end_where_they_end() {
     ] {
         is_whole(Expected::Values, values);
     }
-    for length in [1, 12, 123, 1234, 12345] {
+    for length in [1, 12, 123, 1234] {
         let value = format!("VALUE a 0 {length}\r\n{}\r\n", "\r".repeat(length));
         is_whole(Expected::Values, &(value.clone() + "END\r\n"));
         is_whole(
