@@ -118,7 +118,7 @@ impl Core {
         bytes: &'b [u8],
         names: &mut Vec<&'b [u8]>,
     ) -> Taken {
-        let request = match self.sessions[key].lines.read(bytes) {
+        let request = match self.sessions[key].lines.read_with_keys(bytes, names) {
             Ok(Arrival::Whole(request)) => request,
             Ok(Arrival::Begun(request)) => return Taken::Needs(request.length),
             Ok(Arrival::Missing(count)) => return Taken::Needs(bytes.len() + count),
@@ -142,29 +142,25 @@ impl Core {
         }
     }
 
-    /// Carries out one request; false if it has to wait.
+    /// Carries out one request; false if it has to wait. `names` are the keys of a request for values.
     #[inline]
-    fn memcache_command<'b>(
+    fn memcache_command(
         &mut self,
         sockets: &mut impl Sockets,
         key: usize,
-        request: &Request<'b>,
+        request: &Request<'_>,
         raw: &[u8],
-        names: &mut Vec<&'b [u8]>,
+        names: &[&[u8]],
     ) -> bool {
         let index = index_of(raw);
         match &request.command {
             Command::Retrieve(retrieve) if retrieve.key_count == 1 => {
-                let name = retrieve.keys().next().unwrap_or_default();
+                let name = names.first().copied().unwrap_or_default();
                 // No key is longer than memcached allows.
                 let asked = u8::try_from(name.len()).map_or(Asked::Values(1), Asked::Value);
                 self.send_on(sockets, key, name, request, raw, asked)
             }
-            Command::Retrieve(retrieve) => {
-                names.clear();
-                names.extend(retrieve.keys());
-                self.retrieve(sockets, key, index, retrieve, names)
-            }
+            Command::Retrieve(retrieve) => self.retrieve(sockets, key, index, retrieve, names),
             Command::Store { key: name } | Command::Single { key: name } => {
                 self.send_on(sockets, key, name, request, raw, Asked::Line)
             }
@@ -304,19 +300,13 @@ impl Core {
         let view = &self.pools[pool];
         let mut retrieval = self.retrievals.pop().unwrap_or_default();
         let mut lost = false;
-        view.snapshot.router().route_many(names.iter().copied(), |_, node| {
-            retrieval.owners.push(match node {
-                Ok(node) => node.index() as u16,
-                Err(Unroutable::Ejected(_) | Unroutable::NoLiveNode) => {
-                    lost = true;
-                    gather::NOWHERE
-                }
-            });
+        view.snapshot.router().route_many(names.iter().copied(), |place, node| match node {
+            Ok(node) => retrieval.add(names[place], node),
+            Err(Unroutable::Ejected(_) | Unroutable::NoLiveNode) => lost = true,
         });
         if lost && !view.settings.failed_reads_are_misses {
             return self.refuse_unreachable(key, index);
         }
-        retrieval.deal(names.iter().copied());
         if retrieval.nodes().is_empty() {
             self.answer_now(key, index, b"END\r\n");
             return true;
@@ -339,7 +329,7 @@ impl Core {
                 Ok(()) => {
                     let out = self.backends[backend].out.tail(&mut self.buffers);
                     let before = out.len();
-                    retrieve.write_fragment(out, keys.iter());
+                    retrieve.write_fragment(out, std::iter::once(keys.text()));
                     let bytes = (out.len() - before) as u32;
                     let purpose = Purpose::Part(part as u16);
                     let asked = Asked::Values(keys.len() as u32);

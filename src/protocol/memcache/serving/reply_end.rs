@@ -81,13 +81,13 @@ impl ReplyScanner {
                     return Ok(Some(self.finish()));
                 }
             }
-            let rest = bytes.get(self.position..).unwrap_or_default();
-            let rest = &rest[..rest.len().min(MAX_LINE)];
             let head = match expected {
-                // Most of its lines are such: the end of this one need not be looked for.
-                Expected::Values => Head::read(rest).ok(),
+                // The end of such a line need not be looked for.
+                Expected::Values => self.pass_whole_values(bytes),
                 _ => None,
             };
+            let rest = bytes.get(self.position..).unwrap_or_default();
+            let rest = &rest[..rest.len().min(MAX_LINE)];
             let (line, part) = match head {
                 Some(head) => (head.line_length, Part::Value(head.length)),
                 None => {
@@ -111,6 +111,32 @@ impl ReplyScanner {
                 }
             }
         }
+    }
+
+    /// Goes on behind the values that are there with their ends: most are, and need not be remembered in pieces.
+    /// What begins behind them may be one more, of which the line is there.
+    #[inline]
+    fn pass_whole_values<'b>(&mut self, bytes: &'b [u8]) -> Option<Head<'b>> {
+        let mut rest = bytes.get(self.position..).unwrap_or_default();
+        let mut count = 0;
+        let head = loop {
+            let Ok(head) = Head::read(&rest[..rest.len().min(MAX_LINE)]) else {
+                break None;
+            };
+            let value_end = head.line_length.saturating_add(head.length);
+            let Some((_, [b'\r', b'\n', behind @ ..])) = rest.split_at_checked(value_end) else {
+                break Some(head);
+            };
+            rest = behind;
+            count += 1;
+        };
+        if count > 0 {
+            self.position = bytes.len() - rest.len();
+            self.searched = self.position;
+            self.has_begun = true;
+            self.values = self.values.saturating_add(count);
+        }
+        head
     }
 
     /// Forgets the first `count` of the bytes, which are not shown to it again: they were sent on before

@@ -70,7 +70,8 @@ impl<'b> Retrieve<'b> {
         Ok(Self { name, expiration, key_count, keys })
     }
 
-    /// Appends a request of this kind for some of the keys: one line, which has one reply.
+    /// Appends a request of this kind for some of the keys: one line, which has one reply. Several with a space
+    /// between any two pass for one.
     pub(crate) fn write_fragment<'k>(
         &self,
         out: &mut Vec<u8>,

@@ -1,5 +1,6 @@
 //! Where a request of a client's ends.
 
+use super::Command;
 use super::Refusal;
 use super::Request;
 use super::search::find;
@@ -67,24 +68,43 @@ impl RequestScanner {
         Self { searched }
     }
 
+    /// Reads a request whose keys are not looked at.
+    ///
+    /// # Errors
+    ///
+    /// As of [`read_with_keys`](Self::read_with_keys).
+    #[cfg(any(test, feature = "proxy-tls", feature = "_fuzz"))]
+    pub(crate) fn read<'b>(&mut self, bytes: &'b [u8]) -> Result<Arrival<'b>, BrokenRequest> {
+        self.read_with_keys(bytes, &mut Vec::new())
+    }
+
     /// Reads the request at the start of `bytes`, which begin alike at every call until it is whole or
-    /// refused.
+    /// refused. If it is one for values, `keys` are then its keys, and else of no meaning: they are found in
+    /// the one pass over the line, and would have to be looked for again.
     ///
     /// # Errors
     ///
     /// If this is no request. The scanner is of no use then.
     #[inline]
-    pub(crate) fn read<'b>(&mut self, bytes: &'b [u8]) -> Result<Arrival<'b>, BrokenRequest> {
+    pub(crate) fn read_with_keys<'b>(
+        &mut self,
+        bytes: &'b [u8],
+        keys: &mut Vec<&'b [u8]>,
+    ) -> Result<Arrival<'b>, BrokenRequest> {
         if self.searched == 0
-            && let Some(request) = usual::read(bytes)
+            && let Some(request) = usual::read(bytes, keys)
         {
             return Ok(self.arrival(request, bytes));
         }
-        self.read_any(bytes)
+        self.read_any(bytes, keys)
     }
 
     /// Reads a request without a guess at what it is.
-    fn read_any<'b>(&mut self, bytes: &'b [u8]) -> Result<Arrival<'b>, BrokenRequest> {
+    fn read_any<'b>(
+        &mut self,
+        bytes: &'b [u8],
+        keys: &mut Vec<&'b [u8]>,
+    ) -> Result<Arrival<'b>, BrokenRequest> {
         let start = self.searched.min(bytes.len());
         let Some(end) = line_end(bytes, start) else {
             self.searched = bytes.len();
@@ -94,7 +114,13 @@ impl RequestScanner {
         check_length(bytes, end)?;
         self.searched = 0;
         match Request::read(bytes, end) {
-            Ok(request) => Ok(self.arrival(request, bytes)),
+            Ok(request) => {
+                if let Command::Retrieve(retrieve) = &request.command {
+                    keys.clear();
+                    keys.extend(retrieve.keys());
+                }
+                Ok(self.arrival(request, bytes))
+            }
             Err(_) if is_http(&bytes[..end]) => Err(BrokenRequest::Http),
             Err(line) => Ok(Arrival::Refused {
                 refusal: line.refusal,

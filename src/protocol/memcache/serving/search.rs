@@ -13,7 +13,13 @@ pub(super) fn find(bytes: &[u8], byte: u8) -> Option<usize> {
 /// Where the first space or control character of ASCII stands in `bytes`.
 #[inline]
 pub(super) fn find_space_or_control(bytes: &[u8]) -> Option<usize> {
-    first(bytes, |word| below(word, 0x21) | deletes(word), |it| it <= b' ' || it == 0x7f)
+    let marks = |word: u64| {
+        // Both at once: neither has its highest bit.
+        let below = word.wrapping_sub(ONES * 0x21);
+        let deletes = (word ^ (ONES * 0x7f)).wrapping_sub(ONES);
+        (below | deletes) & !word & HIGHS
+    };
+    first(bytes, marks, |it| it <= b' ' || it == 0x7f)
 }
 
 /// Whether a control character of ASCII stands in `bytes`.

@@ -17,30 +17,30 @@ use super::words::Words;
 /// Flags and times have fewer digits than this when they are in range in any case.
 const SURE_DIGITS: usize = 9;
 
-/// The request at the start of `bytes`, of which the line at least has arrived, if it is one of these.
+/// The request at the start of `bytes`, of which the line at least has arrived, if it is one of these. `keys` are
+/// those of a `get`.
 #[inline]
-pub(super) fn read(bytes: &[u8]) -> Option<Request<'_>> {
+pub(super) fn read<'b>(bytes: &'b [u8], keys: &mut Vec<&'b [u8]>) -> Option<Request<'b>> {
     match bytes.first_chunk()? {
-        b"get " => get(bytes, &bytes[4..]),
+        b"get " => get(bytes, &bytes[4..], keys),
         b"set " => set(bytes, &bytes[4..]),
         _ => None,
     }
 }
 
 #[inline]
-fn get<'b>(bytes: &'b [u8], keys: &'b [u8]) -> Option<Request<'b>> {
-    let mut rest = keys;
-    let mut key_count = 0;
+fn get<'b>(bytes: &'b [u8], words: &'b [u8], keys: &mut Vec<&'b [u8]>) -> Option<Request<'b>> {
+    let mut rest = words;
+    keys.clear();
     loop {
-        word(&mut rest)?;
-        key_count += 1;
+        keys.push(word(&mut rest)?);
         match rest {
             [b' ', behind @ ..] => rest = behind,
             [b'\r', b'\n', behind @ ..] => {
                 let line = bytes.len() - behind.len();
-                let keys = Words::new(&keys[..keys.len() - rest.len()]);
+                let words = Words::new(&words[..words.len() - rest.len()]);
                 let is_usual = line <= MAX_LINE;
-                let retrieve = Retrieve::new(RetrieveName::Get, key_count, keys);
+                let retrieve = Retrieve::new(RetrieveName::Get, keys.len(), words);
                 return is_usual.then(|| Request::verbatim(Command::Retrieve(retrieve), line, 0));
             }
             _ => return None,

@@ -76,6 +76,14 @@ fn replies_end_where_they_end() {
     ] {
         is_whole(Expected::Values, values);
     }
+    for length in [1, 12, 123, 1234] {
+        let value = format!("VALUE a 0 {length}\r\n{}\r\n", "\r".repeat(length));
+        is_whole(Expected::Values, &(value.clone() + "END\r\n"));
+        is_whole(
+            Expected::Values,
+            &(format!("VALUE b 0 1\r\n\n\r\n{value}VALUE c 0 1\r\nx\r\nEND\r\n")),
+        );
+    }
     for meta in [
         "HD\r\n",
         "HD kfoo O7\r\n",
@@ -139,6 +147,8 @@ fn what_is_no_reply_to_what_was_asked_is_broken() {
         (Expected::Values, b"VALUE a 0 1 x\r\n", Number),
         (Expected::Values, b"VALUE a 0 1\r\nab\r\n", DataEnd),
         (Expected::Values, b"VALUE a 0 1\r\na\r\nSTORED\r\n", Unexpected),
+        (Expected::Values, b"VALUE a 0 1\r\na\r\nVALUE b 0 1\r\na\n\n", DataEnd),
+        (Expected::Values, b"VALUE a 0 1\r\na\r\nVALUE b\x01 0 1\r\na\r\n", Unexpected),
         (Expected::Meta, b"VA\r\n", Unexpected),
         (Expected::Meta, b"VA x\r\n", Number),
         (Expected::Meta, b"VA 4294967296\r\n", Number),
@@ -171,6 +181,21 @@ fn what_is_missing_of_a_value_is_known() {
 }
 
 #[test]
+fn values_are_counted_however_they_come() {
+    let value = "VALUE a 0 3\r\nabc\r\n";
+    let reply = value.repeat(3) + "END\r\n";
+    for cut in 0..reply.len() {
+        let mut scanner = ReplyScanner::default();
+        assert_eq!(scanner.scan(Expected::Values, &reply.as_bytes()[..cut]), Ok(None));
+        // Those that have begun: of which the line is there.
+        let begun = (0..3).filter(|number| cut >= number * value.len() + 13).count();
+        assert_eq!(scanner.values() as usize, begun, "cut at {cut}");
+        assert_eq!(scanner.scan(Expected::Values, reply.as_bytes()), Ok(Some(reply.len())));
+        assert_eq!((scanner.last_values(), scanner.values()), (3, 0), "cut at {cut}");
+    }
+}
+
+#[test]
 fn values_are_parts_of_a_reply() {
     let reply = b"VALUE a 0 3 7\r\nabc\r\nVALUE b 9 7 8\r\nEND\r\nx \r\nEND\r\n";
     let mut values = Values::new(reply);
@@ -190,6 +215,8 @@ fn values_are_parts_of_a_reply() {
 const WORDS: &[&str] = &[
     "VALUE k 5 3\r\nabc\r\n",
     "VALUE k 5 3 41\r\nabc\r\n",
+    "VALUE k 0 3\r\nabc\r\n",
+    "VALUE k 0 14\r\n",
     "VALUE k ",
     "VA 3 f5 c41 O7\r\nabc\r\n",
     "VA 9 ",

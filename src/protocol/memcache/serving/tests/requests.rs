@@ -339,20 +339,25 @@ fn text_of(arrival: &Arrival<'_>) -> String {
     format!("{arrival:?}")
 }
 
-/// Checks that the guess at what `bytes` begin with is right.
+/// Checks that the guess at what `bytes` begin with is right, and that the keys are those of the line.
 fn guess(bytes: &[u8]) {
-    let said = |arrival: Result<Arrival<'_>, BrokenRequest>| match arrival {
-        Ok(Arrival::Whole(Request { command: Command::Retrieve(retrieve), length, .. })) => {
-            let keys: Vec<_> = retrieve.keys().collect();
-            assert_eq!(keys.len(), retrieve.key_count);
-            format!("{keys:?} {:?} {length}", (retrieve.name, retrieve.expiration))
+    let said = |mut scanner: RequestScanner| {
+        let mut keys = vec![&b"of an earlier request"[..]];
+        match scanner.read_with_keys(bytes, &mut keys) {
+            Ok(Arrival::Whole(Request {
+                command: Command::Retrieve(retrieve), length, ..
+            })) => {
+                assert!(retrieve.keys().eq(keys.iter().copied()), "{keys:?}");
+                assert_eq!(keys.len(), retrieve.key_count);
+                format!("{keys:?} {:?} {length}", (retrieve.name, retrieve.expiration))
+            }
+            arrival => format!("{arrival:?}"),
         }
-        arrival => format!("{arrival:?}"),
     };
-    if usual::read(bytes).is_some() {
+    let guessed = said(RequestScanner::default());
+    if usual::read(bytes, &mut Vec::new()).is_some() {
         // It looks for the end of the line from its start on, but does not guess.
-        let mut scanner = RequestScanner::having_searched(1);
-        assert_eq!(said(RequestScanner::default().read(bytes)), said(scanner.read(bytes)));
+        assert_eq!(guessed, said(RequestScanner::having_searched(1)));
     }
 }
 
