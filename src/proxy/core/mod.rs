@@ -38,6 +38,7 @@ mod passage;
 mod piped;
 mod pool;
 mod probes;
+mod reading;
 mod redis;
 #[cfg(any(test, feature = "_fuzz"))]
 pub(crate) mod rehearsal;
@@ -57,6 +58,7 @@ pub(super) use passage::Passage;
 pub(super) use passage::Passed;
 use pool::NodeCounters;
 use pool::Pool;
+pub(super) use reading::Reading;
 use session::Session;
 
 /// One end of a connection.
@@ -88,7 +90,7 @@ pub(super) trait Sockets {
     /// Closes it; nothing is heard of it any more.
     fn close(&mut self, link: Link);
 
-    /// Reads again what was not read while [`Core::wants_input`] said no.
+    /// Reads again what was not read because of [`Reading::Not`].
     fn resume(&mut self, link: Link);
 }
 
@@ -258,17 +260,6 @@ impl Core {
     /// Takes what there is to tell.
     pub(super) fn take_notes(&mut self) -> Vec<Note> {
         std::mem::take(&mut self.notes)
-    }
-
-    /// Whether the link should be read. One that should not is resumed later.
-    pub(super) fn wants_input(&self, link: Link) -> bool {
-        match link {
-            Link::Session(key) => self
-                .sessions
-                .get(key)
-                .is_some_and(|session| !session.is_stalled && !session.is_draining),
-            Link::Backend(key) => self.backends.get(key).is_some_and(|backend| !backend.is_paused),
-        }
     }
 
     /// Whether every client is gone.

@@ -1,18 +1,14 @@
 //! Large values that go from a node's socket to a client's, past the engine.
 
 use super::Core;
-use super::Link;
 use super::Sockets;
 use super::answers::HELD;
-use super::answers::STREAMED;
+use super::backend::Backend;
 use super::backend::Purpose;
 use crate::health::Incident;
 
 /// It is not worth the while for less that is missing of a value.
 pub(super) const LEAST: usize = 32 << 10;
-
-/// What is read of a request or reply before most of it may go from socket to socket.
-const HEAD: usize = STREAMED + (1 << 10);
 
 /// The bytes that a node sends next are part of a value, and those that a client gets next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,20 +30,8 @@ pub(crate) struct Passed {
 }
 
 impl Core {
-    /// How much to read at once: where the last request or reply was a large one, the next may be another.
-    #[inline]
-    pub(crate) fn wanted_of(&self, link: Link) -> usize {
-        let is_large = match link {
-            Link::Session(key) => self.sessions.get(key).is_some_and(|session| session.is_large),
-            Link::Backend(key) => self.backends.get(key).is_some_and(|backend| backend.is_large),
-        };
-        if is_large { HEAD } else { usize::MAX }
-    }
-
-    /// Whether what the node sends next has only to be passed on. [`passed`](Self::passed) follows.
-    #[inline]
-    pub(crate) fn passage(&self, key: usize) -> Option<Passage> {
-        let backend = self.backends.get(key)?;
+    /// Whether what a node sends next has only to be passed on.
+    pub(super) fn passage(&self, backend: &Backend) -> Option<Passage> {
         let stream = backend.stream.filter(|_| backend.rest.is_empty())?;
         let length = backend.scanner.left_of_string();
         if stream.length.saturating_add(length) > HELD {

@@ -53,6 +53,11 @@ impl Piped {
         self.head.len() + self.length + self.missing + END.len()
     }
 
+    /// How much of what comes next may go into the pipe.
+    pub(super) fn room(&self) -> Option<usize> {
+        (self.missing > 0).then_some(self.missing)
+    }
+
     /// Takes the end from the start of `bytes`, as far as it is there, and answers how much that was.
     fn finish(&mut self, bytes: &[u8]) -> usize {
         let count = bytes.len().min(END.len() - self.end.len());
@@ -109,14 +114,6 @@ impl Core {
             return None;
         }
         Some(Way { node, index: index as u16, length })
-    }
-
-    /// How much of what a client sends next may go into its pipe. [`session_piped`](Self::session_piped) or
-    /// [`session_unpiped`](Self::session_unpiped) follows.
-    #[inline]
-    pub(crate) fn session_pipe_room(&self, key: usize) -> Option<usize> {
-        let piped = self.sessions.get(key)?.piped.as_ref()?;
-        (piped.missing > 0).then_some(piped.missing)
     }
 
     /// So much has gone into the pipe.

@@ -6,6 +6,8 @@ use super::READ;
 use super::Worker;
 use crate::proxy::core::Closed;
 use crate::proxy::core::Link;
+use crate::proxy::core::Passage;
+use crate::proxy::core::Reading;
 
 /// Reads of one connection in a turn, so that the others have theirs.
 const READS: usize = 3;
@@ -17,13 +19,14 @@ impl Worker {
             return;
         }
         for turn in 0.. {
-            if !self.core.wants_input(link) || !self.is_readable(link) {
+            let reading = self.core.reading(link);
+            if reading == Reading::Not || !self.is_readable(link) {
                 return;
             }
             if turn == READS {
                 return self.sockets.resumed.push(link);
             }
-            match self.read_once(link) {
+            match self.read_once(link, reading) {
                 Ok(count) if count > 0 => {}
                 read => {
                     if self.end_of_read(link, read) {
@@ -42,28 +45,27 @@ impl Worker {
 
     /// Reads to where the bytes are wanted, and answers how many they are.
     #[inline]
-    fn read_once(&mut self, link: Link) -> io::Result<usize> {
-        let read = match link {
-            Link::Session(key) => match self.pipe(key) {
-                Some(read) => Some(read),
-                None => self.fill(key),
-            },
-            Link::Backend(key) => self.pass(key),
+    fn read_once(&mut self, link: Link, reading: Reading) -> io::Result<usize> {
+        let read = match (reading, link) {
+            (Reading::Bytes(most), _) => return self.read_to_buffer(link, most),
+            (Reading::Room, Link::Session(key)) => self.fill(key),
+            (Reading::Pipe(room), Link::Session(key)) => self.pipe(key, room),
+            (Reading::Passage(passage), Link::Backend(key)) => self.pass(key, passage),
+            _ => None,
         };
         match read {
             Some(read) => read,
-            None => self.read_to_buffer(link),
+            None => self.read_to_buffer(link, usize::MAX),
         }
     }
 
     #[inline]
-    fn read_to_buffer(&mut self, link: Link) -> io::Result<usize> {
+    fn read_to_buffer(&mut self, link: Link, most: usize) -> io::Result<usize> {
         let Some(connection) = self.sockets.connection(link) else {
             return Err(io::ErrorKind::WouldBlock.into());
         };
         // What TLS has decrypted may be more.
-        let most = if connection.stream.has_tls() { READ } else { self.core.wanted_of(link) };
-        let wanted = READ.min(most);
+        let wanted = if connection.stream.has_tls() { READ } else { READ.min(most) };
         let buffer = &mut self.buffer[self.start..self.start + wanted];
         let count = connection.stream.read(&mut self.scratch, buffer)?;
         if count == 0 {
@@ -80,10 +82,9 @@ impl Worker {
         Ok(count)
     }
 
-    /// Has what is missing of a large request go into a pipe, if it may. Answers how many bytes that were.
+    /// Has what is missing of a large request go into a pipe, if there is one. Answers how many bytes that were.
     #[inline]
-    fn pipe(&mut self, key: usize) -> Option<io::Result<usize>> {
-        let room = self.core.session_pipe_room(key)?;
+    fn pipe(&mut self, key: usize, room: usize) -> Option<io::Result<usize>> {
         let piped = self.sockets.pipe(key, room);
         match piped {
             None => self.core.session_unpiped(&mut self.sockets, key),
@@ -111,10 +112,9 @@ impl Worker {
         Some(read)
     }
 
-    /// Has what a node sends go to a client from socket to socket, if it may. Answers how many bytes have come.
+    /// Has what a node sends go to a client from socket to socket, if it can. Answers how many bytes have come.
     #[inline]
-    fn pass(&mut self, key: usize) -> Option<io::Result<usize>> {
-        let passage = self.core.passage(key)?;
+    fn pass(&mut self, key: usize, passage: Passage) -> Option<io::Result<usize>> {
         let passed = match self.sockets.pass(key, passage)? {
             Ok(passed) => passed,
             Err(error) => return Some(Err(error)),

@@ -97,6 +97,10 @@ fn sessions(core: &Core) {
         assert!(!pool.is_removed || pool.clients > 0, "pool {key} is not forgotten");
     }
     for (key, session) in &core.sessions {
+        let incomplete =
+            [!session.rest.is_empty(), session.large.is_some(), session.piped.is_some()];
+        assert!(incomplete.iter().filter(|is_there| **is_there).count() <= 1, "session {key}");
+        assert!(session.is_large || !incomplete[1] && !incomplete[2], "session {key} is not read");
         sums(session);
         let own = session.mode.as_deref().map(|mode| mode.backends()).unwrap_or_default();
         for backend in own {

@@ -11,6 +11,7 @@ use std::time::Instant;
 use super::Closed;
 use super::Core;
 use super::Link;
+use super::Reading;
 use crate::distribution::DistributionKind;
 use crate::hash::HashKind;
 use crate::health::EjectPolicy;
@@ -41,7 +42,6 @@ pub(super) use nodes::value_of;
 use nodes::Talk;
 use random::Random;
 use wires::Wires;
-use wires::key_of;
 use wires::link_of;
 
 /// Values go from socket to socket long before it is worth the while.
@@ -348,51 +348,56 @@ impl Stage {
     }
 
     fn read(&mut self, link: Link) {
-        if !self.core.wants_input(link) {
-            // The poll tells of it once.
-            if let Some(wire) = self.wires.get(link) {
-                wire.is_readable = false;
-                if let Link::Session(key) = link
-                    && wire.is_ended
-                {
-                    self.core.session_hung_up(&mut self.wires, key);
-                }
+        let reading = self.core.reading(link);
+        let is_empty = self.wires.get(link).is_none_or(|wire| wire.inbox.is_empty());
+        let mut most = 256 << 10;
+        match (reading, link) {
+            (Reading::Not, _) => return self.leave_unread(link),
+            // It is seen to be ended.
+            _ if is_empty => {}
+            (Reading::Bytes(limit), _) => most = most.min(limit),
+            (Reading::Passage(passage), Link::Backend(key)) => {
+                let passed = self.wires.pass(key, passage);
+                return self.core.passed(&mut self.wires, key, passage, passed);
             }
-            return;
-        }
-        if let Link::Backend(key) = link
-            && let Some(passage) = self.core.passage(key)
-            && let Some(passed) = self.wires.pass(key, passage)
-        {
-            return self.core.passed(&mut self.wires, key, passage, passed);
-        }
-        let Some(wire) = self.wires.all.get_mut(&key_of(link)) else {
-            return;
-        };
-        if let Link::Session(key) = link
-            && !wire.inbox.is_empty()
-            && let Some(room) = self.core.session_pipe_room(key)
-        {
-            match self.wires.fill(key, room) {
+            (Reading::Pipe(room), Link::Session(key)) => match self.wires.fill(key, room) {
                 Some(count) => return self.core.session_piped(key, count),
                 None => self.core.session_unpiped(&mut self.wires, key),
+            },
+            (Reading::Room, Link::Session(key)) => return self.fill(key),
+            (reading, link) => panic!("{link:?} is not read so: {reading:?}"),
+        }
+        self.read_bytes(link, most);
+    }
+
+    /// The poll tells of it once.
+    fn leave_unread(&mut self, link: Link) {
+        if let Some(wire) = self.wires.get(link) {
+            wire.is_readable = false;
+            if let Link::Session(key) = link
+                && wire.is_ended
+            {
+                self.core.session_hung_up(&mut self.wires, key);
             }
         }
-        let Some(wire) = self.wires.all.get_mut(&key_of(link)) else {
+    }
+
+    /// The rest of a large request is read to where it is sent from.
+    fn fill(&mut self, key: usize) {
+        let wire = self.wires.get(Link::Session(key)).expect("it is read");
+        let room = self.core.session_room(key).expect("there is a large request");
+        let count = room.len().min(wire.inbox.len());
+        room[..count].copy_from_slice(&wire.inbox[..count]);
+        wire.inbox.drain(..count);
+        wire.is_readable = !wire.inbox.is_empty() || wire.is_ended;
+        self.core.session_filled(&mut self.wires, key, count);
+    }
+
+    fn read_bytes(&mut self, link: Link, most: usize) {
+        let Some(wire) = self.wires.get(link) else {
             return;
         };
-        if let Link::Session(key) = link
-            && !wire.inbox.is_empty()
-            && let Some(room) = self.core.session_room(key)
-        {
-            // The rest of a large request is read to where it is sent from.
-            let count = room.len().min(wire.inbox.len());
-            room[..count].copy_from_slice(&wire.inbox[..count]);
-            wire.inbox.drain(..count);
-            wire.is_readable = !wire.inbox.is_empty() || wire.is_ended;
-            return self.core.session_filled(&mut self.wires, key, count);
-        }
-        let count = wire.inbox.len().min(256 << 10).min(self.core.wanted_of(link));
+        let count = wire.inbox.len().min(most);
         let bytes: Vec<u8> = wire.inbox.drain(..count).collect();
         wire.is_readable = !wire.inbox.is_empty() || (wire.is_ended && count > 0);
         let is_end = wire.is_ended && count == 0;

@@ -88,21 +88,21 @@ impl Wires {
         assert!(old.is_none(), "{link:?} is opened twice");
     }
 
-    /// Has what a node has sent go to a client past the core; `None` if there is nothing.
-    pub(super) fn pass(&mut self, backend: usize, passage: Passage) -> Option<Passed> {
-        let node = self.get(Link::Backend(backend)).filter(|wire| !wire.inbox.is_empty())?;
+    /// Has what a node has sent go to a client past the core.
+    pub(super) fn pass(&mut self, backend: usize, passage: Passage) -> Passed {
+        let node = self.get(Link::Backend(backend)).expect("it is read");
         let count = passage.length.min(node.inbox.len());
         let mut left: Vec<u8> = node.inbox.drain(..count).collect();
         node.is_readable = !node.inbox.is_empty() || node.is_ended;
         let client = self.get(Link::Session(passage.session)).expect("what is sent to is open");
         if client.is_broken {
-            return Some(Passed { count, left: Vec::new(), is_broken: true });
+            return Passed { count, left: Vec::new(), is_broken: true };
         }
         let sent = count.min(client.room);
         client.room -= sent;
         client.is_full |= sent < count;
         client.sent.extend(left.drain(..sent));
-        Some(Passed { count, left, is_broken: false })
+        Passed { count, left, is_broken: false }
     }
 
     /// Has what a client has sent go into its pipe: how much that is, or `None` if it takes no more.

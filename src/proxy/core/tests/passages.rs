@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::proxy::core::Link;
+use crate::proxy::core::Reading;
 use crate::proxy::core::rehearsal::PoolPlan;
 use crate::proxy::core::rehearsal::Stage;
 use crate::proxy::core::rehearsal::request;
@@ -30,7 +31,7 @@ fn asked(protocol: Protocol) -> (Stage, usize, usize, Vec<u8>) {
 
 /// Whether what the node sends next goes past the engine.
 fn passes(stage: &Stage, backend: usize) -> bool {
-    stage.core.passage(backend).is_some()
+    matches!(stage.core.reading(Link::Backend(backend)), Reading::Passage(_))
 }
 
 #[test]
@@ -39,7 +40,9 @@ fn all_of_a_value_but_its_beginning_and_its_end_goes_past_the_engine() {
         let (mut stage, client, backend, answer) = asked(protocol);
         stage.arrive(Link::Backend(backend), &answer[..20_000]);
         stage.turn();
-        let passage = stage.core.passage(backend).expect("the rest is its value");
+        let Reading::Passage(passage) = stage.core.reading(Link::Backend(backend)) else {
+            panic!("the rest is its value");
+        };
         let end = if protocol == Protocol::Redis { "\r\n".len() } else { "\r\nEND\r\n".len() };
         assert_eq!((passage.session, passage.length), (client, answer.len() - 20_000 - end));
         stage.arrive(Link::Backend(backend), &answer[20_000..]);
@@ -133,11 +136,14 @@ fn a_value_that_ends_otherwise_than_it_should_ends_both_connections() {
 #[test]
 fn little_is_read_at_once_where_the_last_reply_was_large() {
     let (mut stage, client, backend, answer) = asked(Protocol::Redis);
-    assert_eq!(stage.core.wanted_of(Link::Backend(backend)), usize::MAX);
+    assert_eq!(stage.core.reading(Link::Backend(backend)), Reading::Bytes(usize::MAX));
     stage.arrive(Link::Backend(backend), &answer);
     stage.turn();
-    assert!(stage.core.wanted_of(Link::Backend(backend)) < 20_000);
+    let Reading::Bytes(most) = stage.core.reading(Link::Backend(backend)) else {
+        panic!("nothing is on its way");
+    };
+    assert!(most < 20_000);
     stage.send(client, &request(&["GET", "e1"]));
     stage.settle();
-    assert_eq!(stage.core.wanted_of(Link::Backend(backend)), usize::MAX);
+    assert_eq!(stage.core.reading(Link::Backend(backend)), Reading::Bytes(usize::MAX));
 }
