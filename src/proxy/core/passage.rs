@@ -68,7 +68,9 @@ impl Core {
         if passed.is_broken {
             return self.session_broken(sockets, passage.session);
         }
-        let session = &mut self.sessions[passage.session];
+        let Some(session) = self.sessions.get_mut(passage.session) else {
+            return;
+        };
         let sent = passed.count - passed.left.len();
         self.pools[session.pool].counters.client_bytes_out += sent as u64;
         if !passed.left.is_empty() {
