@@ -270,7 +270,7 @@ impl Sockets for WorkerSockets {
     fn pour(&mut self, session: usize, backend: usize) -> io::Result<usize> {
         let place = self.backends.get(backend).and_then(|place| place.connection.as_ref());
         let Some(pipe) = self.pipes.used_by(session) else {
-            return Ok(0);
+            return Err(io::ErrorKind::NotFound.into());
         };
         match place.and_then(|connection| connection.stream.bare()) {
             Some(node) => pipe.drain(node)?,

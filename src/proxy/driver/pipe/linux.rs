@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
 
+use rustix::net::RecvFlags;
 use rustix::pipe::PipeFlags;
 use rustix::pipe::SpliceFlags;
 
@@ -53,10 +54,12 @@ impl Pipe {
                     self.length += count;
                     return Ok(count);
                 }
-                // Which of the two is not ready?
+                // Which of the two is not ready? A full pipe is told before the socket's end or its error, of which
+                // the poll tells once.
                 Err(rustix::io::Errno::AGAIN) if self.length > 0 => {
-                    if rustix::io::ioctl_fionread(&socket)? == 0 {
-                        return Err(io::ErrorKind::WouldBlock.into());
+                    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+                    if rustix::net::recv(&socket, &mut [0; 1], flags)?.1 == 0 {
+                        return Ok(0);
                     }
                     if is_second {
                         return Err(io::ErrorKind::StorageFull.into());
@@ -223,6 +226,34 @@ mod tests {
         while pipe.fill(&from, 1).is_err() {}
         take(&mut pipe, &mut taken);
         assert_eq!(taken, sent);
+    }
+
+    #[test]
+    fn an_end_and_an_error_behind_a_full_pipe_are_told() {
+        for is_reset in [false, true] {
+            let (mut source, from) = tcp();
+            from.set_nonblocking(true).unwrap();
+            let mut pipe = Pipe::new().unwrap();
+            loop {
+                source.write_all(b"a").unwrap();
+                match pipe.fill(&from, 1) {
+                    Err(error) if error.kind() == io::ErrorKind::StorageFull => break,
+                    _ => {}
+                }
+            }
+            (&from).read_exact(&mut [0]).unwrap();
+            assert_eq!(pipe.fill(&from, 1).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+            if is_reset {
+                socket2::SockRef::from(&source)
+                    .set_linger(Some(std::time::Duration::ZERO))
+                    .unwrap();
+            }
+            drop(source);
+            match pipe.fill(&from, 1) {
+                Ok(count) => assert!(!is_reset && count == 0),
+                Err(error) => assert!(is_reset && error.kind() == io::ErrorKind::ConnectionReset),
+            }
+        }
     }
 
     #[test]
