@@ -145,6 +145,12 @@ impl Session {
         self.out.len() + self.stash.len() + self.held
     }
 
+    /// Whether a large request is arriving.
+    #[inline]
+    pub(super) fn awaits_large(&self) -> bool {
+        self.large.is_some() || self.piped.is_some()
+    }
+
     /// Whether the client is owed nothing.
     pub(super) fn is_settled(&self) -> bool {
         self.queue.is_empty() && self.out.is_empty()

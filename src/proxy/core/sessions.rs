@@ -98,26 +98,15 @@ impl Core {
         if session.is_closing {
             return;
         }
-        session.is_large &= session.piped.is_some() || session.large.is_some();
+        session.is_large &= session.awaits_large();
         let mut bytes = bytes;
-        if session.piped.is_some() {
-            match self.end_piped(sockets, key, bytes) {
-                Some(taken) => bytes = &bytes[taken..],
-                None => return,
-            }
-            if bytes.is_empty() {
+        // More of a large request may show to be missing when it has come.
+        while self.sessions[key].awaits_large() {
+            let Some(taken) = self.take_of_large(sockets, key, bytes) else {
                 return;
-            }
-        }
-        // More of it may show to be missing when it has come.
-        while let Some(large) = &mut self.sessions[key].large {
-            let taken = large.append(bytes);
+            };
             bytes = &bytes[taken..];
-            if !large.is_complete() {
-                return;
-            }
-            self.take_large(sockets, key);
-            if bytes.is_empty() || !self.sessions.contains(key) {
+            if bytes.is_empty() {
                 return;
             }
         }
@@ -137,6 +126,23 @@ impl Core {
                 self.take_rest(sockets, key);
             }
         }
+    }
+
+    /// Takes what `bytes` hold of a large request, and answers how much that is. `None` if the client is gone.
+    fn take_of_large(
+        &mut self,
+        sockets: &mut impl Sockets,
+        key: usize,
+        bytes: &[u8],
+    ) -> Option<usize> {
+        let Some(large) = &mut self.sessions[key].large else {
+            return self.end_piped(sockets, key, bytes);
+        };
+        let taken = large.append(bytes);
+        if large.is_complete() {
+            self.take_large(sockets, key);
+        }
+        self.sessions.contains(key).then_some(taken)
     }
 
     /// Keeps the beginning of a request, or what has to wait.

@@ -306,7 +306,7 @@ impl Worker {
         for key in 0..self.sockets.sessions.len() {
             if let Some(connection) = self.sockets.connection(Link::Session(key)) {
                 connection.is_readable = true;
-                self.read(Link::Session(key));
+                self.read_on(Link::Session(key));
             }
         }
         self.core.drain(&mut self.sockets);

@@ -11,6 +11,8 @@ use crate::proxy::core::Reading;
 
 /// Reads of one connection in a turn, so that the others have theirs.
 const READS: usize = 3;
+/// As many times as many of one that is not read again.
+const DRAINED: usize = 32;
 
 impl Worker {
     /// Reads what has arrived.
@@ -33,6 +35,16 @@ impl Worker {
                         return;
                     }
                 }
+            }
+        }
+    }
+
+    /// Reads all that has arrived, within reason.
+    pub(super) fn read_on(&mut self, link: Link) {
+        for _ in 0..DRAINED {
+            self.read(link);
+            if self.sockets.resumed.pop_if(|last| *last == link).is_none() {
+                return;
             }
         }
     }
