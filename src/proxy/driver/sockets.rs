@@ -193,7 +193,7 @@ impl WorkerSockets {
             Ok(count) => count,
             Err(error) => {
                 self.pipes.give(pipe);
-                return Some(Err(error));
+                return (error.kind() != io::ErrorKind::StorageFull).then_some(Err(error));
             }
         };
         let mut left = Vec::new();
@@ -206,7 +206,7 @@ impl WorkerSockets {
         Some(Ok(Passed { count, left, is_broken }))
     }
 
-    /// Has what a client sends go into a pipe; `None` if there is none, or it is full.
+    /// Has what a client sends go into a pipe; `None` if there is none, or it takes no more.
     ///
     /// # Errors
     ///

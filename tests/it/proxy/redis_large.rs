@@ -1,5 +1,6 @@
 //! Values that go from socket to socket: whose they are, and what becomes of them when a side fails or is slow.
 
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
@@ -174,5 +175,27 @@ fn who_sends_slowly_or_leaves_in_the_midst_keeps_nobody_waiting() {
         // The pipes stay, to be used again.
         eventually("descriptors are given back", || descriptors() + 20 <= before + 2 * 8 * 4);
         assert!(other.ask("GET whole") == bulk(&large));
+    });
+}
+
+/// What reads a socket otherwise than by reading stops in front of such a byte.
+#[test]
+fn urgent_data_in_a_large_request_is_passed_over() {
+    let Some(redis) = Redis::start(1) else { return };
+    Sides::ours(&redis, &[]).each(|proxy| {
+        let large = value(3, 3, 300_000);
+        let set = request_of(&[b"SET", b"key", large.as_bytes()]);
+        for place in [1000, 60_000, set.len() - 2] {
+            let stream = TcpStream::connect(("127.0.0.1", proxy.port())).unwrap();
+            let socket = stream.try_clone().unwrap();
+            let mut client = Client::new(stream);
+            client.send(&set[..place]);
+            pause(Duration::from_millis(20));
+            socket2::SockRef::from(&socket).send_out_of_band(b"!").unwrap();
+            pause(Duration::from_millis(20));
+            client.send(&set[place..]);
+            assert_eq!(client.reply(), OK, "{place}");
+            assert!(client.ask("GET key") == bulk(&large));
+        }
     });
 }

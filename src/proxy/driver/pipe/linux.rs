@@ -40,7 +40,8 @@ impl Pipe {
     ///
     /// # Errors
     ///
-    /// Those of reading the socket; `StorageFull` if it has bytes for which there is no room.
+    /// Those of reading the socket; `StorageFull` if it has bytes that do not go into the pipe. That may have no room, or
+    /// they are urgent ones, over which only reading gets.
     pub(in crate::proxy::driver) fn fill(
         &mut self,
         socket: impl AsFd,
@@ -50,25 +51,24 @@ impl Pipe {
         loop {
             let flags = SpliceFlags::NONBLOCK;
             match rustix::pipe::splice(&socket, None, &self.writer, None, limit, flags) {
-                Ok(count) => {
+                Ok(count) if count > 0 => {
                     self.length += count;
                     return Ok(count);
                 }
-                // Which of the two is not ready? A full pipe is told before the socket's end or its error, of which
-                // the poll tells once.
-                Err(rustix::io::Errno::AGAIN) if self.length > 0 => {
-                    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-                    if rustix::net::recv(&socket, &mut [0; 1], flags)?.1 == 0 {
-                        return Ok(0);
-                    }
-                    if is_second {
-                        return Err(io::ErrorKind::StorageFull.into());
-                    }
-                    // They may have come after the first try.
-                    is_second = true;
-                }
+                Ok(_) | Err(rustix::io::Errno::AGAIN) => {}
                 Err(error) => return Err(error.into()),
             }
+            // Which of the two is not ready? A full pipe is told before the socket's end or its error, of which the poll
+            // tells once; and urgent data looks like none, or like the end.
+            let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+            if rustix::net::recv(&socket, &mut [0; 1], flags)?.1 == 0 {
+                return Ok(0);
+            }
+            if is_second {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            // They may have come after the first try.
+            is_second = true;
         }
     }
 
@@ -253,6 +253,37 @@ mod tests {
                 Ok(count) => assert!(!is_reset && count == 0),
                 Err(error) => assert!(is_reset && error.kind() == io::ErrorKind::ConnectionReset),
             }
+        }
+    }
+
+    #[test]
+    fn urgent_data_is_told_from_none() {
+        for start in ["", "abc"] {
+            let (mut source, from) = tcp();
+            from.set_nonblocking(true).unwrap();
+            let mut pipe = Pipe::new().unwrap();
+            source.write_all(start.as_bytes()).unwrap();
+            socket2::SockRef::from(&source).send_out_of_band(b"!").unwrap();
+            source.write_all(b"defg").unwrap();
+            let mut taken = Vec::new();
+            let error = loop {
+                match pipe.fill(&from, 100) {
+                    Err(error) if error.kind() != io::ErrorKind::WouldBlock => break error,
+                    _ => take(&mut pipe, &mut taken),
+                }
+            };
+            assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+            assert_eq!(taken, start.as_bytes());
+            // Behind it all is as before.
+            let mut byte = [0];
+            (&from).read_exact(&mut byte).unwrap();
+            assert_eq!(byte, *b"d");
+            drop(source);
+            let mut rest = Vec::new();
+            while pipe.fill(&from, 100).unwrap() > 0 {
+                take(&mut pipe, &mut rest);
+            }
+            assert_eq!(rest, b"efg");
         }
     }
 
