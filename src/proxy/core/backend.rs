@@ -36,6 +36,8 @@ pub(super) struct Backend {
     pub(super) is_paused: bool,
     /// Since when, in the worker's milliseconds.
     pub(super) paused_at: u64,
+    /// Whether requests have more time than others behind them.
+    pub(super) has_excused: bool,
     pub(super) out: Outgoing,
     /// Requests under way, in the order in which the node answers.
     pub(super) queue: VecDeque<Pending>,
@@ -239,6 +241,7 @@ impl Backend {
             is_dirty: false,
             is_paused: false,
             paused_at: 0,
+            has_excused: false,
             out: Outgoing::default(),
             queue: VecDeque::new(),
             asked_keys: AskedKeys::default(),
@@ -282,11 +285,29 @@ impl Backend {
     /// When the oldest request must be answered.
     pub(super) fn deadline(&self, timeout: Duration) -> Option<u64> {
         let timeout = timeout.as_micros() as u64;
-        let oldest = self.queue.iter().find(|pending| pending.is_awaited());
+        let mut awaited =
+            self.queue.iter().filter(|pending| pending.is_awaited()).map(|pending| pending.at);
+        let oldest = if self.has_excused { awaited.min() } else { awaited.next() };
         match oldest {
-            Some(oldest) => Some(oldest.at.saturating_add(timeout)),
+            Some(at) => Some(at.saturating_add(timeout)),
             // Nobody waits for a reply, but somebody may wait for room, or for the connection.
             None => self.silent_from(timeout),
+        }
+    }
+
+    /// Reading goes on: the time in which the client did not take its replies is not the node's, nor that of what the
+    /// client has asked besides.
+    pub(super) fn excuse(&mut self, now: u64) {
+        let Some(&Pending { session, serial, .. }) = self.queue.front() else {
+            return;
+        };
+        let pause = now.saturating_sub(self.paused_at * 1000);
+        self.heard_at = now;
+        self.has_excused = true;
+        let is_own =
+            |pending: &&mut Pending| (pending.session, pending.serial) == (session, serial);
+        for pending in self.queue.iter_mut().filter(is_own) {
+            pending.at = pending.at.saturating_add(pause).min(now);
         }
     }
 

@@ -237,9 +237,11 @@ impl Core {
 
     /// Reads a node again.
     pub(super) fn resume_backend(&mut self, sockets: &mut impl Sockets, key: usize) {
+        let now = self.micros;
         if let Some(backend) = self.backends.get_mut(key)
             && backend.is_paused
         {
+            backend.excuse(now);
             backend.is_paused = false;
             sockets.resume(Link::Backend(key));
         }

@@ -8,8 +8,10 @@ use super::backend::Stage;
 use super::sessions::Ending;
 use crate::health::Incident;
 
-/// A client that does not read, and for whose sake others wait, is closed after so long.
+/// A client that does not read, and for whose sake others wait, is closed after so many milliseconds …
 const PATIENCE_WITH_CLIENTS: u64 = 1000;
+/// … or already after so many, if one of the others has waited for three quarters of its time.
+const SHORTEST_PATIENCE: u64 = 100;
 /// A connection on which so many requests were given up is given up itself.
 const ABANDONED: usize = 4096;
 
@@ -54,11 +56,15 @@ impl Core {
         let (mut expired, mut is_failure) = (Vec::new(), false);
         let now = self.micros;
         let backend = &mut self.backends[key];
+        backend.has_excused &= !backend.queue.is_empty();
         // Who does not take its reply waits as long as it likes.
         let taker = backend.queue.front().filter(|_| backend.is_paused);
         let taker = taker.map(|pending| (pending.session, pending.serial));
         for pending in &mut backend.queue {
             if pending.at.saturating_add(timeout) > now {
+                if backend.has_excused {
+                    continue;
+                }
                 break;
             }
             if pending.is_awaited() && taker != Some((pending.session, pending.serial)) {
@@ -166,7 +172,8 @@ impl Core {
         let now = self.millis();
         let mut stalling = Vec::new();
         for (_, backend) in &self.backends {
-            if !backend.is_paused || now.saturating_sub(backend.paused_at) < PATIENCE_WITH_CLIENTS {
+            let pause = now.saturating_sub(backend.paused_at);
+            if !backend.is_paused || pause < SHORTEST_PATIENCE {
                 continue;
             }
             let Some(first) = backend.queue.front() else {
@@ -179,7 +186,17 @@ impl Core {
             let wants_room = |&(session, serial): &(usize, u32)| {
                 (session, serial) != (first.session as usize, first.serial)
             };
-            if backend.queue.iter().any(waits) || backend.waiting.iter().any(wants_room) {
+            let timeout = self.pools[backend.pool].settings.timeout;
+            let is_late = |pending: &super::backend::Pending| {
+                timeout.is_some_and(|timeout| {
+                    let waited = self.micros.saturating_sub(pending.at);
+                    u128::from(waited) >= timeout.as_micros() * 3 / 4
+                })
+            };
+            let first_other = backend.queue.iter().find(|pending| waits(pending));
+            let is_over = pause >= PATIENCE_WITH_CLIENTS || first_other.is_some_and(is_late);
+            let is_waited_for = first_other.is_some() || backend.waiting.iter().any(wants_room);
+            if is_over && is_waited_for {
                 stalling.push((first.session as usize, first.serial));
             }
         }

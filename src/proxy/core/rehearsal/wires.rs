@@ -91,7 +91,8 @@ impl Wires {
     /// Has what a node has sent go to a client past the core.
     pub(super) fn pass(&mut self, backend: usize, passage: Passage) -> Passed {
         let node = self.get(Link::Backend(backend)).expect("it is read");
-        let count = passage.length.min(node.inbox.len());
+        // A pipe holds no more.
+        let count = passage.length.min(node.inbox.len()).min(1 << 20);
         let mut left: Vec<u8> = node.inbox.drain(..count).collect();
         node.is_readable = !node.inbox.is_empty() || node.is_ended;
         let client = self.get(Link::Session(passage.session)).expect("what is sent to is open");

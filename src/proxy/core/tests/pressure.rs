@@ -165,6 +165,80 @@ fn a_client_that_does_not_read_is_closed_if_others_wait() {
     assert!(!stage.core.backends[backend].is_paused);
 }
 
+/// A client that takes nothing has asked for two values; of the first, 20,000,000 bytes, more has come than is kept for
+/// it, and then comes what is `behind`.
+fn with_a_slow_client(behind: &[u8]) -> (Stage, usize, usize) {
+    let mut plan = PoolPlan::new(Protocol::Redis, &["a", "b"]);
+    plan.timeout = Some(Duration::from_millis(400));
+    let mut stage = Stage::new(&[plan]);
+    let client = stage.connect(0).expect("there is room");
+    let key = key_on(&stage, 0, 1 << 20);
+    stage.wires.get(Link::Session(client)).expect("it is open").room = 10;
+    stage.send(client, &request(&["GET", &key]).repeat(2));
+    connect_all(&mut stage);
+    let backend = backend_of(&stage, 0);
+    let value = [b"$20000000\r\n", &vec![b'x'; 20_000_000][..], b"\r\n", behind].concat();
+    stage.arrive(Link::Backend(backend), &value);
+    stage.turn();
+    assert!(stage.core.backends[backend].is_paused);
+    (stage, client, backend)
+}
+
+#[test]
+fn a_client_that_reads_slowly_has_all_the_time_if_nobody_waits() {
+    let (mut stage, client, _) = with_a_slow_client(b"$2\r\nab\r\n");
+    let mut received = Vec::new();
+    for _ in 0..9 {
+        stage.wait(Duration::from_millis(1000));
+        stage.take(Link::Session(client), 2_500_000);
+        received.extend(stage.received(client));
+        assert!(stage.is_open(client));
+    }
+    assert_eq!(received.len(), "$20000000\r\n".len() + 20_000_000 + "\r\n$2\r\nab\r\n".len());
+    assert!(received.ends_with(b"xx\r\n$2\r\nab\r\n"));
+    // The next one that is not answered has no more time than others.
+    stage.send(client, &request(&["GET", &key_on(&stage, 0, 5)]));
+    stage.wait(Duration::from_millis(399));
+    assert_eq!(stage.received(client), b"");
+    stage.wait(Duration::from_millis(2));
+    assert_eq!(stage.received(client), b"-ERR Connection timed out\r\n");
+}
+
+#[test]
+fn a_slow_client_does_not_cost_others_their_time() {
+    let (mut stage, client, backend) = with_a_slow_client(b"");
+    stage.wait(Duration::from_millis(500));
+    let other = stage.connect(0).expect("there is room");
+    stage.send(other, &request(&["GET", &key_on(&stage, 0, 5)]));
+    stage.wait(Duration::from_millis(250));
+    assert!(stage.is_open(client));
+    stage.wait(Duration::from_millis(100));
+    assert!(!stage.is_open(client), "the other has waited for long");
+    stage.arrive(Link::Backend(backend), b"$2\r\nab\r\n$2\r\ncd\r\n");
+    stage.turn();
+    assert_eq!(stage.received(other), b"$2\r\ncd\r\n");
+}
+
+#[test]
+fn who_waits_behind_a_client_that_had_more_time_has_its_own() {
+    let (mut stage, client, backend) = with_a_slow_client(b"");
+    stage.wait(Duration::from_millis(500));
+    let other = stage.connect(0).expect("there is room");
+    stage.send(other, &request(&["GET", &key_on(&stage, 0, 5)]));
+    stage.wait(Duration::from_millis(90));
+    stage.take(Link::Session(client), usize::MAX);
+    assert!(!stage.core.backends[backend].is_paused);
+    stage.received(client);
+    // Neither the second reply of the first one comes, nor that of the other.
+    stage.wait(Duration::from_millis(309));
+    assert_eq!(stage.received(other), b"");
+    stage.wait(Duration::from_millis(2));
+    assert_eq!(stage.received(other), b"-ERR Connection timed out\r\n");
+    assert_eq!(stage.received(client), b"");
+    stage.wait(Duration::from_millis(100));
+    assert_eq!(stage.received(client), b"-ERR Connection timed out\r\n");
+}
+
 #[test]
 fn a_reply_that_others_wait_for_is_read_however_much_they_are() {
     let mut stage = patient();
