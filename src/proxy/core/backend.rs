@@ -285,8 +285,9 @@ impl Backend {
     /// When the oldest request must be answered.
     pub(super) fn deadline(&self, timeout: Duration) -> Option<u64> {
         let timeout = timeout.as_micros() as u64;
-        let mut awaited =
-            self.queue.iter().filter(|pending| pending.is_awaited()).map(|pending| pending.at);
+        let taker = self.taker();
+        let has_time = |pending: &&Pending| pending.is_awaited() && Some(pending.client()) != taker;
+        let mut awaited = self.queue.iter().filter(has_time).map(|pending| pending.at);
         let oldest = if self.has_excused { awaited.min() } else { awaited.next() };
         match oldest {
             Some(at) => Some(at.saturating_add(timeout)),
@@ -295,17 +296,21 @@ impl Backend {
         }
     }
 
+    /// The client that does not take its reply: it waits as long as it likes.
+    pub(super) fn taker(&self) -> Option<(u32, u32)> {
+        self.queue.front().filter(|_| self.is_paused).map(Pending::client)
+    }
+
     /// Reading goes on: the time in which the client did not take its replies is not the node's, nor that of what the
     /// client has asked besides.
     pub(super) fn excuse(&mut self, now: u64) {
-        let Some(&Pending { session, serial, .. }) = self.queue.front() else {
+        let Some(client) = self.taker() else {
             return;
         };
         let pause = now.saturating_sub(self.paused_at * 1000);
         self.heard_at = now;
         self.has_excused = true;
-        let is_own =
-            |pending: &&mut Pending| (pending.session, pending.serial) == (session, serial);
+        let is_own = |pending: &&mut Pending| pending.client() == client;
         for pending in self.queue.iter_mut().filter(is_own) {
             pending.at = pending.at.saturating_add(pause).min(now);
         }
@@ -337,6 +342,11 @@ impl Backend {
 }
 
 impl Pending {
+    /// The session and its serial number.
+    fn client(&self) -> (u32, u32) {
+        (self.session, self.serial)
+    }
+
     /// Whether somebody waits for the reply.
     pub(super) fn is_awaited(&self) -> bool {
         !matches!(self.purpose, Purpose::Nothing | Purpose::Subscription)

@@ -175,8 +175,9 @@ impl Core {
     #[inline]
     pub(super) fn expect(&mut self, key: usize, pending: Pending) {
         let backend = &self.backends[key];
-        // Behind one that is awaited there is no earlier deadline; but what was given up has none.
-        if backend.queue.back().is_none_or(|last| !last.is_awaited()) {
+        // Behind one that is awaited there is no earlier deadline; but what was given up has none, nor has a client that
+        // does not take its reply.
+        if backend.is_paused || backend.queue.back().is_none_or(|last| !last.is_awaited()) {
             self.limit(backend.pool, pending.at);
         }
         let backend = &mut self.backends[key];

@@ -243,7 +243,12 @@ impl Core {
         {
             backend.excuse(now);
             backend.is_paused = false;
+            let (pool, first) = (backend.pool, backend.queue.front().map(|pending| pending.at));
             sockets.resume(Link::Backend(key));
+            // While it did not take its reply it had no deadline.
+            if let Some(at) = first {
+                self.limit(pool, at);
+            }
         }
     }
 

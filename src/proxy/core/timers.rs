@@ -57,9 +57,7 @@ impl Core {
         let now = self.micros;
         let backend = &mut self.backends[key];
         backend.has_excused &= !backend.queue.is_empty();
-        // Who does not take its reply waits as long as it likes.
-        let taker = backend.queue.front().filter(|_| backend.is_paused);
-        let taker = taker.map(|pending| (pending.session, pending.serial));
+        let taker = backend.taker();
         for pending in &mut backend.queue {
             if pending.at.saturating_add(timeout) > now {
                 if backend.has_excused {
