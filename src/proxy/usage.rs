@@ -53,7 +53,8 @@ Options:
       --workers=N        : set number of threads that serve clients, or auto
                            for one a core (default: 1)
       --watch            : load the configuration again whenever its file
-                           changes (kill -USR1 does so once)
+                           changes, or one of TLS that it names (kill -USR1
+                           does so once)
 
 ";
 

@@ -306,6 +306,15 @@ impl PoolConfig {
         self.settings.listen_tls_client_ca.as_deref().map(Path::new)
     }
 
+    /// Where the certificates, keys and authorities are that the pool needs.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn tls_files(&self) -> impl Iterator<Item = &Path> {
+        let of_nodes = [self.server_tls_ca(), self.server_tls_cert(), self.server_tls_key()];
+        let of_clients =
+            [self.listen_tls_cert(), self.listen_tls_key(), self.listen_tls_client_ca()];
+        of_nodes.into_iter().chain(of_clients).flatten()
+    }
+
     /// `admin_commands`: whether a proxy lets commands pass that change or show servers as a whole
     /// (false). Not in nutcracker.
     pub fn admin_commands(&self) -> bool {

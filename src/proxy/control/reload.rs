@@ -5,19 +5,24 @@
 //!   each second: stat ──► another file? ──► still, a second on? ──► read ──► other bytes? ──► parse ──► workers
 //! ```
 //!
+//! The same with the files that it names, whose bytes are the workers' to read: those of certificates.
+//!
 //! The second look is for editors and copies that are not done yet. The path is followed each time, so a
 //! symbolic link may be turned to another file or directory, which is how Kubernetes changes a ConfigMap.
 
+mod named_files;
+mod stamp;
+
 use std::fs;
-use std::fs::Metadata;
 use std::io;
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
 
+use self::named_files::NamedFiles;
+use self::stamp::Stamp;
 use super::Log;
 use super::Workers;
 use super::level;
@@ -39,24 +44,17 @@ pub(super) struct ConfigFile {
     is_settled: bool,
     /// Whether it was said that the file cannot be read.
     is_missed: bool,
+    /// What the last text names that could be read.
+    named: NamedFiles,
     next_look: Instant,
-}
-
-/// What differs between two files at one path, or between two states of one file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    length: u64,
-    modified: (i64, i64),
-    /// Also a copy that keeps the time of modification changes this.
-    changed: (i64, i64),
 }
 
 impl ConfigFile {
     /// `text` is what the configuration in place was read from.
     pub(super) fn new(path: PathBuf, text: Vec<u8>, now: Instant) -> Self {
-        Self { path, text, seen: None, is_settled: false, is_missed: false, next_look: now + PAUSE }
+        let named = parse(&text).map(|config| NamedFiles::of(&config)).unwrap_or_default();
+        let next_look = now + PAUSE;
+        Self { path, text, seen: None, is_settled: false, is_missed: false, named, next_look }
     }
 
     /// Reads the file and gives it to the workers. Says in the log what has become of it.
@@ -71,7 +69,8 @@ impl ConfigFile {
         }
     }
 
-    /// Looks whether the file has changed, and reloads it if so. Does nothing when it is not time yet.
+    /// Looks whether the file has changed, or one that it names, and reloads it if so. Does nothing when it is not
+    /// time yet.
     pub(super) fn look(&mut self, workers: &dyn Workers, log: &Log, now: Instant) {
         if now < self.next_look {
             return;
@@ -99,6 +98,10 @@ impl ConfigFile {
             return Ok(());
         }
         if self.is_settled {
+            if let Some(path) = self.named.look() {
+                log(level::NOTICE, &format!("conf: '{}' has changed", path.display()));
+                self.apply(workers, log);
+            }
             return Ok(());
         }
         let (text, read) = read(&self.path)?;
@@ -115,8 +118,12 @@ impl ConfigFile {
         Ok(())
     }
 
-    fn apply(&self, workers: &dyn Workers, log: &Log) {
-        match parse(&self.text).and_then(|config| workers.reload(config)) {
+    fn apply(&mut self, workers: &dyn Workers, log: &Log) {
+        let config = parse(&self.text).inspect(|config| {
+            // Before they are read: what changes meanwhile is seen.
+            self.named = NamedFiles::of(config);
+        });
+        match config.and_then(|config| workers.reload(config)) {
             Ok(changes) => {
                 let path = self.path.display();
                 if changes.is_empty() {
@@ -139,18 +146,6 @@ impl ConfigFile {
     fn refuse(&self, log: &Log, reason: &str) {
         let path = self.path.display();
         log(level::ERROR, &format!("conf: '{path}' is refused, nothing is different: {reason}"));
-    }
-}
-
-impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            length: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
     }
 }
 

@@ -206,3 +206,64 @@ fn a_file_that_is_away_is_missed_once_and_welcome_back() {
     scene.pass(2);
     assert_eq!(scene.reloads(), ["two"]);
 }
+
+#[test]
+fn files_that_the_configuration_names_are_watched_with_it() {
+    let mut scene = Scene::new("named");
+    let directory = scene.directory.display().to_string();
+    let tls = |pool: &str| {
+        let files = "  listen_tls_cert: @/crt\n  listen_tls_key: @/key\n".replace('@', &directory);
+        text(pool) + &files
+    };
+    scene.write(&tls("two"));
+    scene.pass(2);
+    assert_eq!(scene.reloads(), ["two"]);
+    scene.logged();
+    // They come into being, one after the other, and are looked at when both have stayed the same.
+    fs::write(scene.directory.join("crt"), "1").unwrap();
+    scene.pass(1);
+    fs::write(scene.directory.join("key"), "1").unwrap();
+    scene.pass(1);
+    assert_eq!(scene.reloads(), ["two"]);
+    scene.pass(5);
+    assert_eq!(scene.reloads(), ["two", "two"]);
+    let line = format!("conf: '{directory}/key' has changed");
+    assert_eq!(scene.logged()[0], (level::NOTICE, line));
+    // A refusal is said once, and the next change tried.
+    *scene.workers.refusal.lock() = Some("the key is not that of the certificate".into());
+    fs::write(scene.directory.join("crt"), "22").unwrap();
+    scene.pass(5);
+    assert_eq!(scene.logged().len(), 2);
+    *scene.workers.refusal.lock() = None;
+    fs::remove_file(scene.directory.join("key")).unwrap();
+    scene.pass(5);
+    assert_eq!(scene.reloads(), ["two", "two", "two"]);
+    // Those that are not named any more are nobody's business.
+    scene.write(&text("three"));
+    scene.pass(2);
+    fs::write(scene.directory.join("crt"), "333").unwrap();
+    scene.pass(5);
+    assert_eq!(scene.reloads(), ["two", "two", "two", "three"]);
+}
+
+#[test]
+fn an_order_reads_the_files_that_are_named_as_they_are_then() {
+    let mut scene = Scene::new("named-order");
+    let crt = scene.directory.join("crt");
+    let files = "  server_tls: true\n  server_tls_ca: @\n".replace('@', crt.to_str().unwrap());
+    fs::write(&crt, "1").unwrap();
+    scene.write(&(text("two") + &files));
+    scene.pass(2);
+    fs::write(&crt, "22").unwrap();
+    scene.reload();
+    scene.pass(5);
+    assert_eq!(scene.reloads(), ["two", "two"]);
+    // As they were at the start: nothing has changed.
+    let read = fs::read(&scene.file.path).unwrap();
+    scene.file = ConfigFile::new(scene.file.path.clone(), read, scene.now);
+    scene.pass(5);
+    assert_eq!(scene.reloads(), ["two", "two"]);
+    fs::write(&crt, "333").unwrap();
+    scene.pass(2);
+    assert_eq!(scene.reloads(), ["two", "two", "two"]);
+}

@@ -73,3 +73,22 @@ fn nodes_get_new_connections_when_the_certificates_have_changed() {
     eventually("it is now", || client.ask("SET k v") == "+OK\r\n");
     assert_eq!(client.ask("GET k"), bulk("v"));
 }
+
+#[test]
+fn certificates_are_watched_with_the_configuration() {
+    let Some(certificates) = Certificates::make() else { return };
+    let Some(redis) = Redis::start(1) else { return };
+    let files = ["listen_tls_cert: @/node.crt", "listen_tls_key: @/node.key"]
+        .map(|setting| setting.replace('@', certificates.directory.to_str().unwrap()));
+    let secured = redis.lines(&files.each_ref().map(String::as_str));
+    let proxy = Proxy::start_with(Program::Ours, &[secured], &["--watch"]);
+    let mut old = TlsClient::connect(proxy.port(), &certificates);
+    old.exchange(request("SET k v"), "+OK\r\n");
+    certificates.renew();
+    eventually("TLS with its clients has changed", || {
+        proxy.process().log().contains("TLS with its clients has changed")
+    });
+    TlsClient::connect(proxy.port(), &certificates).exchange(request("GET k"), bulk("v"));
+    old.exchange(request("GET k"), bulk("v"));
+    assert!(!proxy.process().log().contains("is refused"), "{}", proxy.process().log());
+}
