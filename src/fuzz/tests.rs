@@ -265,6 +265,7 @@ const PROXY: &[&str] = &[
     "set e1 0 0 2 noreply\r\nab\r\n",
     "mg e1 v q\r\n",
     "mn\r\n",
+    "version a noreply\r\n",
     "$4\r\n<e1>\r\n",
     "*2\r\n$1\r\na\r\n_\r\n",
     ":3\r\n",

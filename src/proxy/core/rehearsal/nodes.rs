@@ -148,8 +148,10 @@ pub(crate) fn memcached(asked: &mut Vec<u8>) -> Option<Vec<u8>> {
     if asked.len() < length {
         return None;
     }
-    // In the meta protocol that is a word like others, and it may be a key.
-    let is_meant = name.len() > 2 && !name.starts_with(b"g") && words.len() > 2;
+    // In the meta protocol that is a word like others, and it may be a key; `version` looks at none (memcached
+    // 1.6.18 answers whatever follows).
+    let is_meant =
+        name.len() > 2 && !name.starts_with(b"g") && name != b"version" && words.len() > 2;
     let is_silent = is_meant && words.last() == Some(&&b"noreply"[..]);
     assert!(!is_silent, "a node is told to be silent: {}", line.escape_ascii());
     let key = words.get(1).copied().unwrap_or_default();
