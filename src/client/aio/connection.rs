@@ -59,6 +59,11 @@ use crate::topology::Router;
 /// - `SELECT`, `AUTH`, `CLIENT SETNAME` and their like hold for all clones, and for connections that are opened
 ///   later.
 ///
+/// # Panics
+///
+/// Its futures, like all of tokio's, if they are polled on a runtime of tokio's that was built without I/O or
+/// timers (`enable_all`).
+///
 /// # Examples
 ///
 /// ```no_run

@@ -57,6 +57,11 @@ use crate::topology::Router;
 /// ([`ShardedMemcache::aio`]): nodes, health, settings and metrics. Of the settings,
 /// [`max_connections`](ShardedMemcacheBuilder::max_connections) is for threads only.
 ///
+/// # Panics
+///
+/// Its futures, like all of tokio's, if they are polled on a runtime that was built without I/O or timers
+/// (`enable_all`).
+///
 /// # Examples
 ///
 /// ```no_run
