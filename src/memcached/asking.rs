@@ -88,7 +88,11 @@ fn ask_slowly(
     deadline: Deadline,
 ) -> Result<Outcome, (WireError, Phase)> {
     let mut jobs = [job];
-    exchange(&mut jobs, deadline);
+    if deadline.has_passed(clock::now()) {
+        jobs.iter_mut().for_each(Job::leave_unsent);
+    } else {
+        exchange(&mut jobs, deadline);
+    }
     let [job] = jobs;
     let Done { mut outcomes, failure, sent, received } = job.into_done();
     member.counters().shared().moved(sent, received);
@@ -122,20 +126,21 @@ fn conclude<T>(
 pub(super) fn ask_keys(
     shared: &Arc<Shared>,
     requests: &[(&[u8], Request<'_>)],
+    deadline: Deadline,
 ) -> Vec<Result<Outcome, Trouble>> {
     let snapshot = shared.topology.current();
     let scattered = Scattered::new(requests, snapshot.router());
     let asks = scattered.asks();
     let parts = asks.iter().map(|(node, asks)| (snapshot.member(*node), asks.as_slice()));
-    scattered.gather(ask_nodes(shared, parts))
+    scattered.gather(ask_nodes(shared, parts, deadline))
 }
 
 /// Asks several nodes at the same time, within one deadline. The parts are in the order of the nodes.
 fn ask_nodes<'a>(
     shared: &'a Arc<Shared>,
     parts: impl Iterator<Item = (&'a Arc<Member<Endpoint>>, &'a [Ask<'a>])>,
+    deadline: Deadline,
 ) -> Vec<Part> {
-    let deadline = Deadline::after(clock::now(), shared.options.limit());
     let mut asked = Vec::new();
     let mut jobs = Vec::new();
     for (member, asks) in parts {
@@ -143,7 +148,11 @@ fn ask_nodes<'a>(
         asked.push((member, member.epoch(), under_way));
         jobs.push(Job::new(member, &shared.options, asks, deadline));
     }
-    exchange(&mut jobs, deadline);
+    if deadline.has_passed(clock::now()) {
+        jobs.iter_mut().for_each(Job::leave_unsent);
+    } else {
+        exchange(&mut jobs, deadline);
+    }
     let mut parts = Vec::with_capacity(asked.len());
     for ((member, epoch, _under_way), job) in asked.into_iter().zip(jobs) {
         let Done { outcomes, failure, sent, received } = job.into_done();
@@ -168,7 +177,8 @@ pub(super) fn ask_all(
     let nodes = all_nodes(snapshot.router(), needs_every_node)?;
     let asks = [ask];
     let parts = nodes.iter().map(|&node| (snapshot.member(node), asks.as_slice()));
-    let parts = ask_nodes(shared, parts);
+    let deadline = Deadline::after(clock::now(), shared.options.limit());
+    let parts = ask_nodes(shared, parts, deadline);
     let node = |node| snapshot.router().node(node).clone();
     Ok(nodes.into_iter().map(node).zip(parts).collect())
 }

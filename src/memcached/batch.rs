@@ -8,8 +8,13 @@ use super::lines::wants_cas;
 use super::link::FoundTurn;
 use super::link::Link;
 use super::wire_error::WireError;
+use crate::net::clock;
+use crate::net::clock::Deadline;
 use crate::protocol::memcache::BrokenReply;
 use crate::protocol::memcache::Found;
+
+/// How many bytes are put together before the clock is looked at again.
+const BETWEEN_LOOKS: usize = 1 << 20;
 
 /// Requests to one node that are made at the same time.
 #[derive(Debug)]
@@ -42,16 +47,32 @@ impl<'a> Batch<'a> {
     }
 
     /// Appends the requests to `out`, for `link` to send.
-    pub(super) fn write(&mut self, link: &mut Link, out: &mut Vec<u8>) {
-        let Some((first, others)) = self.asks.split_first() else { return };
+    ///
+    /// # Errors
+    ///
+    /// If that takes longer than the deadline leaves.
+    pub(super) fn write(
+        &mut self,
+        link: &mut Link,
+        out: &mut Vec<u8>,
+        deadline: Deadline,
+    ) -> Result<(), WireError> {
+        let Some((first, others)) = self.asks.split_first() else { return Ok(()) };
         let (line, others) = lines(first, others);
-        let mut first = 0;
+        let (mut first, mut looked_at) = (0, out.len());
         for line in std::iter::once(line).chain(others) {
             let opaque = link.write(line, out);
             let (count, with_cas) = (1 + line.1.len(), wants_cas(line));
             self.lines.push(Sent { first, count, with_cas, opaque, end: out.len() });
             first += count;
+            if out.len() - looked_at > BETWEEN_LOOKS {
+                looked_at = out.len();
+                if deadline.has_passed(clock::now()) {
+                    return Err(WireError::Unsent);
+                }
+            }
         }
+        Ok(())
     }
 
     /// Where a piece ends that begins at `sent`: behind as many whole requests as have `limit` bytes, or

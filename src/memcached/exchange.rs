@@ -112,6 +112,11 @@ impl<'a> Job<'a> {
         }
     }
 
+    /// Its time was over before it began.
+    pub(super) fn leave_unsent(&mut self) {
+        self.stage = Stage::Failed(WireError::Unsent);
+    }
+
     pub(super) fn into_done(self) -> Done {
         let Self { stage, phase, batch, sent, received, .. } = self;
         let failure = match stage {
@@ -198,7 +203,7 @@ impl<'a> Job<'a> {
     fn try_talk(&mut self, link: &mut Link) -> Result<(), WireError> {
         let is_new = !self.batch.is_written();
         if is_new {
-            self.batch.write(link, &mut self.bytes);
+            self.batch.write(link, &mut self.bytes, self.deadline)?;
         }
         // The clock and the other nodes have their turn, too.
         let most = self.sent + 4 * BYTES_A_TURN;

@@ -17,6 +17,8 @@ use super::commands::stored;
 use super::commands::value;
 use super::scattered::Trouble;
 use crate::config::FailedReads;
+use crate::net::clock;
+use crate::net::clock::Deadline;
 use crate::protocol::memcache::Request;
 use crate::protocol::memcache::StoreMode;
 use crate::protocol::memcache::check_key;
@@ -24,7 +26,7 @@ use crate::protocol::memcache::check_key;
 type Result<T> = std::result::Result<T, MemcacheError>;
 
 /// Requests of many keys. Each node gets its keys in one write, all nodes work at the same time, and one
-/// deadline bounds the whole. A node that fails costs its own keys only.
+/// deadline bounds the whole: what takes so long to put together that there is no time left is not sent. A node that fails costs its own keys only.
 impl ShardedMemcache {
     /// The values of `keys`, those that there are.
     ///
@@ -81,15 +83,17 @@ impl ShardedMemcache {
         entries: &[(K, V)],
         expiration: u32,
     ) -> Vec<Result<()>> {
+        // The time begins here: it takes long to encode many megabytes.
+        let deadline = self.deadline();
         let values = Values::new(entries);
-        let outcomes = ask_keys(&self.shared, &values.requests(expiration));
+        let outcomes = ask_keys(&self.shared, &values.requests(expiration), deadline);
         values.conclude(outcomes)
     }
 
     /// Deletes `keys`. For each in their order, whether there was a value.
     pub fn delete_many<K: AsRef<str>>(&self, keys: &[K]) -> Vec<Result<bool>> {
         let requests = requests(keys, Request::Delete);
-        ask_keys(&self.shared, &requests).into_iter().map(was_deleted).collect()
+        ask_keys(&self.shared, &requests, self.deadline()).into_iter().map(was_deleted).collect()
     }
 
     fn read_many<V: FromMemcacheValueExt, K: AsRef<str>>(
@@ -99,7 +103,12 @@ impl ShardedMemcache {
     ) -> Vec<Result<Option<V>>> {
         let requests = requests(keys, Request::Get { with_cas });
         let read = |result| read(&self.shared, result);
-        ask_keys(&self.shared, &requests).into_iter().map(read).collect()
+        ask_keys(&self.shared, &requests, self.deadline()).into_iter().map(read).collect()
+    }
+
+    /// That of a request which begins now.
+    fn deadline(&self) -> Deadline {
+        Deadline::after(clock::now(), self.shared.options.limit())
     }
 }
 

@@ -47,6 +47,7 @@ mod without_aio;
 mod without_tls;
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -154,8 +155,9 @@ impl ShardedMemcache {
     ///
     /// # Errors
     ///
-    /// None; the signature is memcache's.
+    /// A timeout of zero, which memcache refuses, too; nothing is changed then.
     pub fn set_read_timeout(&self, timeout: Option<Duration>) -> Result<(), MemcacheError> {
+        check_timeout(timeout)?;
         self.shared.options.timeouts.set_read(timeout);
         Ok(())
     }
@@ -164,8 +166,9 @@ impl ShardedMemcache {
     ///
     /// # Errors
     ///
-    /// None; the signature is memcache's.
+    /// A timeout of zero, which memcache refuses, too; nothing is changed then.
     pub fn set_write_timeout(&self, timeout: Option<Duration>) -> Result<(), MemcacheError> {
+        check_timeout(timeout)?;
         self.shared.options.timeouts.set_write(timeout);
         Ok(())
     }
@@ -253,6 +256,15 @@ impl ShardedMemcache {
             builder
         })
     }
+}
+
+/// As `memcache::Client` (0.21), which hands it to the socket.
+fn check_timeout(timeout: Option<Duration>) -> Result<(), MemcacheError> {
+    if timeout == Some(Duration::ZERO) {
+        let text = "a timeout cannot be 0; None is for ever";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text).into());
+    }
+    Ok(())
 }
 
 impl fmt::Debug for ShardedMemcache {

@@ -19,6 +19,8 @@ pub(super) enum WireError {
     Io(io::Error),
     /// The deadline passed.
     Deadline,
+    /// The deadline passed before there was anything to send.
+    Unsent,
     /// The node sent what is no reply to what was asked.
     Broken(String),
     /// An error reply to an earlier request left it open where the next reply begins.
@@ -56,6 +58,7 @@ impl WireError {
     pub(super) fn incident(&self, phase: Phase) -> Incident {
         let (Phase::Connecting(deadline) | Phase::Talking(deadline)) = phase;
         match self {
+            Self::Unsent => Incident::NoTime,
             Self::Deadline if deadline.limit() == Some(Duration::ZERO) => Incident::NoTime,
             // Those who have the connections will tell what is the matter with the node.
             Self::Busy(_) => Incident::NoResources,
@@ -81,6 +84,12 @@ impl WireError {
             Self::Deadline => ShardError::new(
                 ShardErrorKind::Deadline,
                 format!("{missing} {address} within {limit:?}"),
+            ),
+            Self::Unsent => ShardError::new(
+                ShardErrorKind::Deadline,
+                format!(
+                    "the request to {address} took longer than {limit:?} to encode, and was not sent"
+                ),
             ),
             Self::Busy(count) => ShardError::new(
                 ShardErrorKind::Deadline,

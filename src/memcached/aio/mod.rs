@@ -106,7 +106,7 @@ impl ShardedAsyncMemcache {
     ///
     /// # Errors
     ///
-    /// None; the signature is memcache's.
+    /// A timeout of zero.
     pub fn set_read_timeout(&self, timeout: Option<Duration>) -> Result<(), MemcacheError> {
         self.cache.set_read_timeout(timeout)
     }
@@ -115,7 +115,7 @@ impl ShardedAsyncMemcache {
     ///
     /// # Errors
     ///
-    /// None; the signature is memcache's.
+    /// A timeout of zero.
     pub fn set_write_timeout(&self, timeout: Option<Duration>) -> Result<(), MemcacheError> {
         self.cache.set_write_timeout(timeout)
     }

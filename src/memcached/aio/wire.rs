@@ -126,6 +126,7 @@ impl Reason for WireError {
             Self::Broken(why) => Self::Broken(why.clone()),
             Self::OutOfStep => Self::OutOfStep,
             Self::Refused(reason) => Self::Refused(reason.clone()),
+            Self::Unsent => Self::Unsent,
             Self::Busy(count) => Self::Busy(*count),
         }
     }

@@ -5,8 +5,10 @@ use std::net::SocketAddr;
 use std::net::TcpStream;
 use std::time::Duration;
 
+use shardwright::EjectPolicy;
 use shardwright::FailedReads;
 use shardwright::MemcacheProtocol;
+use shardwright::NodeState;
 use shardwright::ShardErrorKind;
 use shardwright::ShardedMemcache;
 use socket2::Domain;
@@ -17,7 +19,9 @@ use super::DEADLINE;
 use super::failure;
 use super::failure_kind;
 use super::key_of;
+use super::metrics;
 use super::named;
+use super::state;
 use crate::support::fake_node::FakeNode;
 use crate::support::fake_node::Request;
 use crate::support::fake_node::Step;
@@ -208,4 +212,41 @@ fn a_refusal_of_a_whole_node_costs_no_connection() {
     let connections: u64 = cache.stats().unwrap()[0].1["total_connections"].parse().unwrap();
     // The one of the test that waited for the server among them.
     assert!(connections <= 3, "{connections}");
+}
+
+#[test]
+fn what_takes_too_long_to_put_together_is_not_sent_and_is_no_fault_of_the_node() {
+    let Some(server) = Memcached::start() else { return };
+    let policy = EjectPolicy::fail_fast().failure_limit(1);
+    let cache = named([server.port()]).eject(policy).build().unwrap();
+    cache.set("k0", "before", 0).unwrap();
+    cache.set_read_timeout(Some(Duration::from_millis(2))).unwrap();
+    cache.set_write_timeout(Some(Duration::from_millis(2))).unwrap();
+    let value = vec![b'x'; 500_000];
+    let entries: Vec<_> = (0..200).map(|number| (format!("k{number}"), value.as_slice())).collect();
+    for result in cache.set_many(&entries, 0) {
+        let error = failure(result);
+        assert_eq!((error.kind(), error.node()), (ShardErrorKind::Deadline, Some("n0")));
+        assert!(
+            error.to_string().ends_with("longer than 2ms to encode, and was not sent"),
+            "{error}"
+        );
+    }
+    cache.set_read_timeout(Some(DEADLINE)).unwrap();
+    assert_eq!(cache.get::<String>("k0").unwrap().as_deref(), Some("before"));
+    assert_eq!(cache.get::<String>("k1").unwrap(), None);
+    assert_eq!((state(&cache, "n0"), metrics(&cache, "n0").ejections), (NodeState::Live, 0));
+}
+
+#[test]
+fn a_timeout_of_nothing_is_refused_as_by_memcache() {
+    let cache = ShardedMemcache::connect("memcache://127.0.0.1:1").unwrap();
+    for refused in [
+        cache.set_read_timeout(Some(Duration::ZERO)),
+        cache.set_write_timeout(Some(Duration::ZERO)),
+    ] {
+        let Err(memcache::MemcacheError::IOError(error)) = refused else { panic!("{refused:?}") };
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+    }
+    cache.set_read_timeout(None).unwrap();
 }
