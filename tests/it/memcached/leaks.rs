@@ -91,7 +91,8 @@ fn descriptors_threads_and_connections_are_given_back() {
             // Four sockets a node, the probe and its socket.
             let during = holdings();
             assert!(during.descriptors <= before.descriptors + 8 + 2, "{before:?} {during:?}");
-            assert!(during.threads <= before.threads + 2, "{before:?} {during:?}");
+            // A scope ends when what its threads do has ended; the system has them a moment longer.
+            eventually("no thread but ours is left", || holdings().threads <= before.threads + 2);
         }
         let metrics = cache.metrics();
         assert!(metrics[1].failures > 50 && metrics[1].ejections > 5, "{metrics:?}");
