@@ -88,11 +88,7 @@ fn ask_slowly(
     deadline: Deadline,
 ) -> Result<Outcome, (WireError, Phase)> {
     let mut jobs = [job];
-    if deadline.has_passed(clock::now()) {
-        jobs.iter_mut().for_each(Job::leave_unsent);
-    } else {
-        exchange(&mut jobs, deadline);
-    }
+    exchange(&mut jobs, deadline);
     let [job] = jobs;
     let Done { mut outcomes, failure, sent, received } = job.into_done();
     member.counters().shared().moved(sent, received);
