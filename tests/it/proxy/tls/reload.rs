@@ -22,14 +22,19 @@ fn reload(proxy: &Proxy, text: &str) {
     eventually(text, || count() > before);
 }
 
+/// Lines of a pool before `redis` whose clients have to speak TLS.
+fn secured(redis: &Redis, certificates: &Certificates) -> String {
+    let files = ["listen_tls_cert: @/node.crt", "listen_tls_key: @/node.key"]
+        .map(|setting| setting.replace('@', certificates.directory.to_str().unwrap()));
+    redis.lines(&files.each_ref().map(String::as_str))
+}
+
 #[test]
 fn clients_get_the_new_certificate_though_the_configuration_is_the_same() {
     let Some(certificates) = Certificates::make() else { return };
     let Some(redis) = Redis::start(1) else { return };
-    let files = ["listen_tls_cert: @/node.crt", "listen_tls_key: @/node.key"]
-        .map(|setting| setting.replace('@', certificates.directory.to_str().unwrap()));
     let plain = redis.lines(&[]);
-    let secured = redis.lines(&files.each_ref().map(String::as_str));
+    let secured = secured(&redis, &certificates);
     let proxy = Proxy::start(Program::Ours, std::slice::from_ref(&secured));
     let mut old = TlsClient::connect(proxy.port(), &certificates);
     old.exchange(request("SET k v"), "+OK\r\n");
@@ -78,9 +83,7 @@ fn nodes_get_new_connections_when_the_certificates_have_changed() {
 fn certificates_are_watched_with_the_configuration() {
     let Some(certificates) = Certificates::make() else { return };
     let Some(redis) = Redis::start(1) else { return };
-    let files = ["listen_tls_cert: @/node.crt", "listen_tls_key: @/node.key"]
-        .map(|setting| setting.replace('@', certificates.directory.to_str().unwrap()));
-    let secured = redis.lines(&files.each_ref().map(String::as_str));
+    let secured = secured(&redis, &certificates);
     let proxy = Proxy::start_with(Program::Ours, &[secured], &["--watch"]);
     let mut old = TlsClient::connect(proxy.port(), &certificates);
     old.exchange(request("SET k v"), "+OK\r\n");
