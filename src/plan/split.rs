@@ -9,6 +9,8 @@ use crate::command::Gather;
 use crate::command::Units;
 use crate::error::Result;
 use crate::node::NodeId;
+#[cfg(feature = "proxy")]
+use crate::protocol::resp::append_start;
 use crate::protocol::resp::write_array_header;
 use crate::protocol::resp::write_bulk_string;
 use crate::topology::Router;
@@ -36,9 +38,15 @@ struct Groups {
 #[derive(Debug, Default)]
 pub(crate) struct Room {
     owners: Vec<NodeId>,
-    /// Of each node: how many units it has, and then where the next one goes.
-    ends: Vec<u32>,
+    ends: Vec<End>,
     spare: Vec<Groups>,
+}
+
+/// Of a node: how many units it has, and then where the next one goes, and its fragment.
+#[derive(Clone, Copy, Debug, Default)]
+struct End {
+    units: u32,
+    fragment: u16,
 }
 
 impl Room {
@@ -92,8 +100,13 @@ impl Split {
             return Err(no_live_node());
         }
         ends.clear();
-        ends.resize(router.nodes().len(), 0);
-        if let Some(only) = only_owner(owners) {
+        ends.resize(router.nodes().len(), End::default());
+        for owner in owners.iter() {
+            ends[owner.index()].units += 1;
+        }
+        if let Some(&only) = owners.first()
+            && ends[only.index()].units as usize == owners.len()
+        {
             return match router.is_refused(only) {
                 true => Err(unroutable(Unroutable::Ejected(only), router)),
                 false => Ok(Plan::One(only)),
@@ -179,13 +192,19 @@ impl Split {
         let places = self.places(fragment);
         let header = request.iter().position(|&byte| byte == b'\n').map_or(0, |line| line + 1);
         let put = |range: Range<usize>, out: &mut Vec<u8>| {
-            out.extend_from_slice(request.get(range).unwrap_or_default());
+            let bytes = request.get(range.start..).unwrap_or_default();
+            append_start(out, bytes, range.len());
         };
         write_array_header(out, args.len() - (count - places.len()) * step);
         put(header..end(first - 1), out);
-        for &place in places {
-            let unit = first + place as usize * step;
-            put(end(unit - 1)..end(unit + step - 1), out);
+        let mut units = places.iter().map(|&place| first + place as usize * step).peekable();
+        while let Some(unit) = units.next() {
+            let mut last = unit + step;
+            // What stands together is copied together.
+            while units.next_if_eq(&last).is_some() {
+                last += step;
+            }
+            put(end(unit - 1)..end(last - 1), out);
         }
         put(end(first + step * count - 1)..request.len(), out);
     }
@@ -197,23 +216,15 @@ impl Units {
     }
 }
 
-/// The one owner of all units, if there is only one.
-fn only_owner(owners: &[NodeId]) -> Option<NodeId> {
-    let (&first, rest) = owners.split_first()?;
-    rest.iter().all(|&owner| owner == first).then_some(first)
-}
-
 impl Groups {
-    /// Groups the units by owner, in ascending order of the owners: a counting sort. `ends` has a zero for each node.
-    fn fill(&mut self, owners: &[NodeId], ends: &mut [u32]) {
-        for owner in owners {
-            ends[owner.index()] += 1;
-        }
+    /// Groups the units by owner, in ascending order of the owners: a counting sort. `ends` has the number of units of
+    /// each node.
+    fn fill(&mut self, owners: &[NodeId], ends: &mut [End]) {
         self.fragments.clear();
         let mut start = 0;
         for (index, end) in ends.iter_mut().enumerate() {
-            let count = *end;
-            *end = start;
+            let count = end.units;
+            *end = End { units: start, fragment: self.fragments.len() as u16 };
             if count > 0
                 && let Some(node) = NodeId::new(index)
             {
@@ -224,18 +235,13 @@ impl Groups {
         }
         self.order.clear();
         self.order.resize(owners.len(), 0);
-        for (unit, owner) in owners.iter().enumerate() {
-            let place = &mut ends[owner.index()];
-            self.order[*place as usize] = unit as u32;
-            *place += 1;
-        }
         self.owners.clear();
-        self.owners.resize(owners.len(), 0);
-        for (number, fragment) in self.fragments.iter().enumerate() {
-            for &unit in &self.order[fragment.range.clone()] {
-                self.owners[unit as usize] = number as u16;
-            }
-        }
+        self.owners.extend(owners.iter().enumerate().map(|(unit, owner)| {
+            let end = &mut ends[owner.index()];
+            self.order[end.units as usize] = unit as u32;
+            end.units += 1;
+            end.fragment
+        }));
     }
 }
 

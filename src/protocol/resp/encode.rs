@@ -12,6 +12,28 @@ pub(crate) fn write_bulk_string(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// Appends the first `length` of `bytes`. If that is no more than a key or a short value, it is copied together with
+/// what is behind it, which is cut off again: a copy of a known size takes no call, and there are very many of them.
+#[cfg(feature = "proxy")]
+#[inline(always)]
+pub(crate) fn append_start(out: &mut Vec<u8>, bytes: &[u8], length: usize) {
+    const KEY: usize = 32;
+    const VALUE: usize = 128;
+    let end = out.len() + length;
+    if length <= KEY
+        && let Some(start) = bytes.first_chunk::<KEY>()
+    {
+        out.extend_from_slice(start);
+    } else if length <= VALUE
+        && let Some(start) = bytes.first_chunk::<VALUE>()
+    {
+        out.extend_from_slice(start);
+    } else {
+        out.extend_from_slice(bytes.get(..length).unwrap_or_default());
+    }
+    out.truncate(end);
+}
+
 fn write_header(out: &mut Vec<u8>, kind: u8, mut number: usize) {
     // The kind, 20 digits and the line end, filled from the end.
     let mut line = [0; 23];
@@ -33,6 +55,19 @@ fn write_header(out: &mut Vec<u8>, kind: u8, mut number: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "proxy")]
+    #[test]
+    fn no_more_than_the_start_is_appended() {
+        let bytes: Vec<u8> = (0..200).collect();
+        for length in 0..=200 {
+            for there in length..=200 {
+                let mut out = b"before".to_vec();
+                append_start(&mut out, &bytes[..there], length);
+                assert_eq!(out, [b"before", &bytes[..length]].concat());
+            }
+        }
+    }
 
     #[test]
     fn numbers_of_all_lengths_are_written() {

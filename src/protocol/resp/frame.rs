@@ -1,5 +1,6 @@
 //! Requests as servers read them: what a client sends may be cut anywhere, wrong, or typed by hand.
 
+use super::line::ShortStrings;
 use super::line::length;
 use super::line::short_string;
 
@@ -33,6 +34,9 @@ const MAX_LINE: usize = 64 << 10;
 const MAX_COUNT: u64 = i32::MAX as u64;
 const MAX_STRING: u64 = 512 << 20;
 
+/// So many arguments are worth a look at whether their headers are alike.
+const MANY: u64 = 32;
+
 /// Reads the request at the start of `bytes`: its arguments are appended to `args`, which is empty before.
 ///
 /// # Errors
@@ -57,9 +61,16 @@ pub(crate) fn frame<'b>(bytes: &'b [u8], args: &mut Vec<&'b [u8]>) -> Result<Fra
     if count > MAX_COUNT {
         return Err(FrameError::Count);
     }
-    for _ in 0..count {
+    // Keys and values take turns in some commands.
+    let mut strings = [ShortStrings::default(); 2];
+    for number in 0..count {
         let rest = bytes.get(place..).unwrap_or_default();
-        if let Some((header, string)) = short_string(rest)
+        let lengths = if count > MANY {
+            strings[number as usize % 2].lengths(rest)
+        } else {
+            short_string(rest)
+        };
+        if let Some((header, string)) = lengths
             && let Some(argument) = rest.get(header..header + string)
             && rest[header + string..].starts_with(b"\r\n")
         {

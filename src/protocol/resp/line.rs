@@ -25,6 +25,40 @@ pub(super) fn short_string(bytes: &[u8]) -> Option<(usize, usize)> {
     }
 }
 
+/// Short strings that follow one another: their headers are alike more often than not, and one that is like the last
+/// is not read again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ShortStrings {
+    /// The bytes of the last header, and which of eight bytes they are.
+    header: u64,
+    mask: u64,
+    lengths: (usize, usize),
+}
+
+impl Default for ShortStrings {
+    /// No header is like the last one.
+    fn default() -> Self {
+        Self { header: 1, mask: 0, lengths: (0, 0) }
+    }
+}
+
+impl ShortStrings {
+    /// As [`short_string`].
+    #[inline(always)]
+    pub(crate) fn lengths(&mut self, bytes: &[u8]) -> Option<(usize, usize)> {
+        let Some(start) = bytes.first_chunk() else {
+            return short_string(bytes);
+        };
+        let start = u64::from_le_bytes(*start);
+        if start & self.mask != self.header {
+            self.lengths = short_string(bytes)?;
+            self.mask = u64::MAX >> (64 - 8 * self.lengths.0);
+            self.header = start & self.mask;
+        }
+        Some(self.lengths)
+    }
+}
+
 /// The length that the line at the start of `bytes` is, and where the line ends; `None` if it is not
 /// complete. A negative length, which stands for nil, is `None` too.
 #[inline]
@@ -91,6 +125,19 @@ mod tests {
             } else if let Ok(Some((end, Some(_)))) = length(&bytes[1..]) {
                 prop_assert!(end > 3, "{line:?}");
             }
+        }
+
+        #[test]
+        fn a_header_like_the_last_is_read_alike(
+            lines in prop::collection::vec("[$0-9\r\n]{0,3}|[$](0|1|10|11|100|101)\r\n", 1..20),
+            behind in "[0-9\r\n]{0,8}",
+        ) {
+            let mut strings = ShortStrings::default();
+            for line in lines {
+                let bytes = [line.as_bytes(), behind.as_bytes()].concat();
+                prop_assert_eq!(strings.lengths(&bytes), short_string(&bytes));
+            }
+            prop_assert_eq!(strings.lengths(&[0; 8]), None);
         }
 
         #[test]

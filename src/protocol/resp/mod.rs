@@ -12,6 +12,8 @@ mod line;
 mod request;
 mod scanner;
 
+#[cfg(feature = "proxy")]
+pub(crate) use encode::append_start;
 pub(crate) use encode::write_array_header;
 pub(crate) use encode::write_bulk_string;
 #[cfg(feature = "proxy")]
@@ -20,6 +22,8 @@ pub(crate) use frame::Frame;
 pub(crate) use frame::frame;
 #[cfg(any(feature = "proxy", feature = "_fuzz"))]
 pub(crate) use inline::inline;
+#[cfg(feature = "proxy")]
+pub(crate) use line::ShortStrings;
 pub(crate) use request::RequestError;
 #[cfg(feature = "proxy")]
 pub(crate) use request::cut_request;

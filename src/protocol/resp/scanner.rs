@@ -1,7 +1,9 @@
 //! Where a reply ends.
 
 use super::line::NotALength;
+use super::line::ShortStrings;
 use super::line::length;
+#[cfg(feature = "proxy")]
 use super::line::short_string;
 
 /// The bytes are not RESP, or more than the limits allow.
@@ -106,8 +108,9 @@ impl Scanner {
         let Some(left) = self.open.last_mut() else {
             return false;
         };
+        let mut strings = ShortStrings::default();
         while let Some(rest) = bytes.get(self.position..)
-            && let Some((header, string)) = short_string(rest)
+            && let Some((header, string)) = strings.lengths(rest)
             && let Some([b'\r', b'\n']) = rest.get(header + string..header + string + 2)
         {
             self.position += header + string + 2;

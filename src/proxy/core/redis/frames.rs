@@ -4,6 +4,7 @@ use crate::plan::Reply;
 use crate::protocol::resp::Body;
 use crate::protocol::resp::Header;
 use crate::protocol::resp::Scanner;
+use crate::protocol::resp::ShortStrings;
 use crate::protocol::resp::short_length;
 use crate::protocol::resp::write_array_header;
 
@@ -126,17 +127,16 @@ impl<'r> Iterator for Elements<'r> {
     }
 }
 
-/// Takes the string or nil at the start of `bytes`, with its header; `None` if it is something else.
+/// How long the string or nil at the start of `bytes` is, with its header; `None` if it is something else, or not
+/// complete. `strings` are those before it.
 #[inline(always)]
-pub(super) fn take_value<'r>(bytes: &mut &'r [u8]) -> Option<&'r [u8]> {
-    let length = match short_length(bytes) {
-        Some(length) => length,
+pub(super) fn value_length(bytes: &[u8], strings: &mut ShortStrings) -> Option<usize> {
+    let length = match strings.lengths(bytes) {
+        Some((header, string)) => header + string + 2,
         None if matches!(bytes.first(), Some(b'$' | b'_')) => any_length(bytes)?,
         None => return None,
     };
-    let (value, rest) = bytes.split_at_checked(length)?;
-    *bytes = rest;
-    Some(value)
+    (length <= bytes.len()).then_some(length)
 }
 
 /// How long the reply at the start of `bytes` is.

@@ -5,13 +5,15 @@ use super::frames::Frame;
 use super::frames::elements;
 use super::frames::integer;
 use super::frames::string;
-use super::frames::take_value;
+use super::frames::value_length;
 use crate::command::Gather;
 use crate::node::NodeId;
 use crate::plan::Part;
 use crate::plan::Split;
 use crate::protocol::resp::Body;
 use crate::protocol::resp::Header;
+use crate::protocol::resp::ShortStrings;
+use crate::protocol::resp::append_start;
 use crate::protocol::resp::write_array_header;
 use crate::protocol::resp::write_bulk_string;
 use crate::proxy::core::pool::Pool;
@@ -92,7 +94,8 @@ fn in_key_order(gathering: &Gathering, split: &Split, out: &mut Vec<u8>) -> Resu
             &mut many[..]
         }
     };
-    let mut bytes = 16;
+    // With a little more, since what is appended may be cut off again.
+    let mut bytes = 160;
     for (part, rest) in gathering.parts.iter().zip(rests.iter_mut()) {
         let reply = reply_of(part).unwrap_or_default();
         bytes += reply.len();
@@ -100,12 +103,15 @@ fn in_key_order(gathering: &Gathering, split: &Split, out: &mut Vec<u8>) -> Resu
     }
     out.reserve(bytes);
     write_array_header(out, split.owners().len());
+    let mut strings = ShortStrings::default();
     for &owner in split.owners() {
         // The replies were counted when they came: there are as many elements as keys.
-        match rests.get_mut(usize::from(owner)).and_then(take_value) {
-            Some(element) => out.extend_from_slice(element),
-            None => return Err(gathering.parts[usize::from(owner)].node),
-        }
+        let rest = &mut rests[usize::from(owner)];
+        let Some(length) = value_length(rest, &mut strings) else {
+            return Err(gathering.parts[usize::from(owner)].node);
+        };
+        append_start(out, rest, length);
+        *rest = &rest[length..];
     }
     Ok(())
 }
