@@ -32,6 +32,7 @@ mod backend;
 mod backends;
 mod buffers;
 mod closing;
+mod draining;
 mod large;
 mod memcache;
 mod passage;
@@ -148,6 +149,8 @@ pub(super) struct Core {
     distrusted: Vec<(usize, NodeId, u32, bool)>,
     total_connections: u64,
     is_draining: bool,
+    /// Since when it ends, in milliseconds.
+    drained_from: u64,
     /// When clients are closed that have not taken what they are owed, in microseconds.
     drained_by: u64,
     /// Which worker this is, for the numbers of clients.
@@ -191,6 +194,7 @@ impl Core {
             distrusted: Vec::new(),
             total_connections: 0,
             is_draining: false,
+            drained_from: 0,
             drained_by: 0,
             worker,
         }
@@ -216,7 +220,10 @@ impl Core {
                 self.retrievals = Vec::new();
                 self.next_release = self.micros + RELEASE.as_micros() as u64;
             }
-            self.next_chores = self.micros + CHORES.as_micros() as u64;
+            self.next_chores = match self.is_draining {
+                true => self.next_look(),
+                false => self.micros + CHORES.as_micros() as u64,
+            };
         }
         self.close_distrusted(sockets);
         for pool in std::mem::take(&mut self.moved) {

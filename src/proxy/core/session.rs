@@ -151,6 +151,16 @@ impl Session {
         self.large.is_some() || self.piped.is_some()
     }
 
+    /// Whether a request is arriving, or waits for others.
+    pub(super) fn is_arriving(&self) -> bool {
+        !self.rest.is_empty() || self.awaits_large() || self.swallowed > 0
+    }
+
+    /// Whether it waits for messages, or for somebody else.
+    pub(super) fn waits(&self) -> bool {
+        self.mode.as_ref().is_some_and(|mode| mode.waits())
+    }
+
     /// Whether the client is owed nothing.
     pub(super) fn is_settled(&self) -> bool {
         self.queue.is_empty() && self.out.is_empty()

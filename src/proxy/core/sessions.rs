@@ -329,7 +329,7 @@ impl Core {
         };
         session.is_ended = true;
         // Who waits for messages, or for somebody else, waits no more.
-        if session.mode.as_ref().is_some_and(|mode| mode.waits()) {
+        if session.waits() {
             return self.end_session(sockets, key, Ending::Eof);
         }
         self.close_if_settled(sockets, key);

@@ -129,12 +129,8 @@ impl Core {
         self.probe_ejected(sockets);
         self.close_idle(sockets);
         self.close_stalling(sockets);
-        if self.is_draining && self.micros > self.drained_by {
-            let left: Vec<usize> = self.sessions.iter().map(|(key, _)| key).collect();
-            self.note(4, format!("{} clients did not take what they were owed", left.len()));
-            for key in left {
-                self.end_session(sockets, key, Ending::Error);
-            }
+        if self.is_draining {
+            self.drain_on(sockets);
         }
         if self.sessions.is_empty() {
             self.buffers.release();

@@ -1,7 +1,6 @@
 //! Which pools and nodes there are, as this worker knows it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::Core;
 use super::Link;
@@ -13,7 +12,6 @@ use super::pool::NodeCounters;
 use super::pool::NodeView;
 use super::pool::Pool;
 use super::redis::Mode;
-use super::sessions::Ending;
 use super::ticket::State;
 use crate::health::Incident;
 use crate::node::NodeId;
@@ -22,9 +20,6 @@ use crate::proxy::settings::PoolSettings;
 use crate::proxy::settings::Protocol;
 use crate::topology::Event;
 use crate::topology::Snapshot;
-
-/// How long clients have at least to take what they are owed.
-const DRAINING: Duration = Duration::from_secs(10);
 
 impl Core {
     /// Puts these pools in the place of those there are, by name. Answers the place of each. Connections of pools
@@ -81,41 +76,12 @@ impl Core {
             .collect();
         for key in gone {
             self.pools[key].is_removed = true;
-            self.close_sessions_of(sockets, Some(key));
+            self.close_sessions(sockets, |session| session.pool == key);
             self.remove_pool_if_empty(sockets, key);
         }
         // Timeouts may be others.
         self.next_deadline = 0;
         places
-    }
-
-    /// No request is taken any more; what is owed is answered, and then the clients are closed.
-    pub(crate) fn drain(&mut self, sockets: &mut impl Sockets) {
-        self.is_draining = true;
-        let timeouts = self.pools.iter().filter_map(|(_, pool)| pool.settings.timeout);
-        let longest = timeouts.max().unwrap_or_default().max(DRAINING);
-        self.drained_by = self.micros.saturating_add(longest.as_micros() as u64);
-        self.close_sessions_of(sockets, None);
-    }
-
-    /// Clients of a pool, or of all, get what they are owed and are closed.
-    fn close_sessions_of(&mut self, sockets: &mut impl Sockets, pool: Option<usize>) {
-        let keys: Vec<usize> = self
-            .sessions
-            .iter()
-            .filter(|(_, session)| pool.is_none_or(|pool| session.pool == pool))
-            .map(|(key, _)| key)
-            .collect();
-        for key in keys {
-            let session = &mut self.sessions[key];
-            let waits = session.mode.as_ref().is_some_and(|mode| mode.waits());
-            if waits {
-                self.end_session(sockets, key, Ending::Settled);
-                continue;
-            }
-            session.is_draining = true;
-            self.close_if_settled(sockets, key);
-        }
     }
 
     /// Forgets a pool that is gone, when its last client is.

@@ -126,6 +126,39 @@ fn sigterm_lets_what_is_asked_be_answered() {
     }
 }
 
+/// Row 78: what was sent by then is answered, though most of it may be in the client's own socket.
+#[test]
+fn sigterm_lets_what_is_on_its_way_be_answered() {
+    let Some(redis) = Redis::start(2) else { return };
+    if !Program::Ours.is_chosen() {
+        return;
+    }
+    for round in 0..10 {
+        let mut proxy = Proxy::start(Program::Ours, &[redis.pool(&[])]);
+        let (mut whole, mut half) = (proxy.client(), proxy.client());
+        assert_eq!(whole.ask("PING"), PONG);
+        let value = "x".repeat((1 << 20) + (round << 17));
+        let set = request(&format!("SET large {value}"));
+        let (start, end) = set.split_at(set.len() / 3);
+        half.send(start);
+        proxy.process().signal(Signal::STOP);
+        let batch = [set.clone(), request("GET large").repeat(3)].concat();
+        let sender = thread::spawn(move || {
+            whole.send(batch);
+            whole
+        });
+        thread::sleep(Duration::from_millis(20));
+        proxy.process().signal(Signal::TERM);
+        proxy.process().signal(Signal::CONT);
+        let mut whole = sender.join().unwrap();
+        assert_eq!(whole.rest().len(), OK.len() + 3 * bulk(&value).len(), "round {round}");
+        eventually("it listens no more", || !listens(proxy.port()));
+        half.send(end);
+        assert_eq!(half.rest(), OK, "round {round}");
+        eventually("it has ended", || proxy.process_mut().has_ended());
+    }
+}
+
 /// Row 78: who asks all the time does not keep it alive for ever, and nothing is lost.
 #[test]
 fn sigterm_under_load_loses_no_request() {

@@ -344,7 +344,8 @@ impl Walk {
         self.stage.core.begin_turn(self.stage.now);
         self.stage.core.drain(&mut self.stage.wires);
         self.stage.core.end_turn(&mut self.stage.wires);
-        self.stage.turn();
+        // As long as the rest of a request may still come.
+        self.stage.wait(Duration::from_secs(1));
         assert!(self.stage.core.is_empty(), "clients are kept");
         self.stage.settle();
         for (key, backend) in &self.stage.core.backends {

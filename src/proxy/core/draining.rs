@@ -1,0 +1,80 @@
+//! Clients that are to go: they get what they are owed, and are closed.
+
+use std::time::Duration;
+
+use super::Core;
+use super::Sockets;
+use super::session::Session;
+use super::sessions::Ending;
+
+/// How long clients have at least to take what they are owed.
+const DRAINING: Duration = Duration::from_secs(10);
+/// What was sent before a client could know that we end may still be on its way, right behind what has arrived. So who
+/// has just said something is read until nothing has come for so long, …
+const QUIET: Duration = Duration::from_millis(20);
+/// … but no longer than this: somebody who asks all the time would keep us for ever.
+const GRACE: Duration = Duration::from_millis(100);
+/// The rest of a request that has begun to arrive is waited for while it goes on.
+const STUCK: Duration = Duration::from_secs(1);
+
+impl Core {
+    /// The worker is to end: what was asked is answered, and then the clients are closed.
+    pub(crate) fn drain(&mut self, sockets: &mut impl Sockets) {
+        self.is_draining = true;
+        let timeouts = self.pools.iter().filter_map(|(_, pool)| pool.settings.timeout);
+        let longest = timeouts.max().unwrap_or_default().max(DRAINING);
+        self.drained_from = self.millis();
+        self.drained_by = self.micros.saturating_add(longest.as_micros() as u64);
+        self.drain_on(sockets);
+        self.next_chores = self.next_chores.min(self.next_look());
+    }
+
+    /// Reads no more of the clients that have nothing on its way, and ends those that do not take what they are owed.
+    pub(super) fn drain_on(&mut self, sockets: &mut impl Sockets) {
+        let now = self.millis();
+        let is_over = now.saturating_sub(self.drained_from) >= GRACE.as_millis() as u64;
+        let is_done = |session: &Session| {
+            let quiet = now.saturating_sub(session.active_at);
+            match session.is_arriving() {
+                true => quiet >= STUCK.as_millis() as u64,
+                false => is_over || quiet >= QUIET.as_millis() as u64,
+            }
+        };
+        self.close_sessions(sockets, |session| session.waits() || is_done(session));
+        if self.micros > self.drained_by {
+            let left: Vec<usize> = self.sessions.iter().map(|(key, _)| key).collect();
+            self.note(4, format!("{} clients did not take what they were owed", left.len()));
+            for key in left {
+                self.end_session(sockets, key, Ending::Error);
+            }
+        }
+    }
+
+    /// When to look again who has something on its way.
+    pub(super) fn next_look(&self) -> u64 {
+        self.micros + QUIET.as_micros() as u64
+    }
+
+    /// These clients are read no more, get what they are owed, and are closed.
+    pub(super) fn close_sessions(
+        &mut self,
+        sockets: &mut impl Sockets,
+        is_to_go: impl Fn(&Session) -> bool,
+    ) {
+        let keys: Vec<usize> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| !session.is_draining && is_to_go(session))
+            .map(|(key, _)| key)
+            .collect();
+        for key in keys {
+            let session = &mut self.sessions[key];
+            if session.waits() {
+                self.end_session(sockets, key, Ending::Settled);
+                continue;
+            }
+            session.is_draining = true;
+            self.close_if_settled(sockets, key);
+        }
+    }
+}
