@@ -95,6 +95,10 @@ impl TlsSession {
         match self.0 {}
     }
 
+    pub(super) fn holds_part(&self) -> bool {
+        match self.0 {}
+    }
+
     pub(super) fn may_hold_more(&self) -> bool {
         match self.0 {}
     }

@@ -14,8 +14,9 @@ const DRAINING: Duration = Duration::from_secs(10);
 const QUIET: Duration = Duration::from_millis(20);
 /// … but no longer than this: somebody who asks all the time would keep us for ever.
 const GRACE: Duration = Duration::from_millis(100);
-/// The rest of a request that has begun to arrive is waited for while it goes on.
-const STUCK: Duration = Duration::from_secs(1);
+/// So much longer the rest of a request that has begun to arrive may take, from one piece to the next; and requests that
+/// wait for earlier ones to be answered, with what is behind them.
+const UNFINISHED: Duration = Duration::from_secs(1);
 
 impl Core {
     /// The worker is to end: what was asked is answered, and then the clients are closed.
@@ -32,15 +33,33 @@ impl Core {
     /// Reads no more of the clients that have nothing on its way, and ends those that do not take what they are owed.
     pub(super) fn drain_on(&mut self, sockets: &mut impl Sockets) {
         let now = self.millis();
-        let is_over = now.saturating_sub(self.drained_from) >= GRACE.as_millis() as u64;
-        let is_done = |session: &Session| {
-            let quiet = now.saturating_sub(session.active_at);
-            match session.is_arriving() {
-                true => quiet >= STUCK.as_millis() as u64,
-                false => is_over || quiet >= QUIET.as_millis() as u64,
+        let has_passed =
+            |since: u64, time: Duration| u128::from(now.saturating_sub(since)) >= time.as_millis();
+        let from = self.drained_from;
+        let is_begun: Vec<usize> = self
+            .sessions
+            .iter()
+            .filter(|(key, session)| {
+                (session.is_arriving() || sockets.holds_part(*key))
+                    && !session.is_stalled
+                    && !has_passed(session.active_at, UNFINISHED)
+            })
+            .map(|(key, _)| key)
+            .collect();
+        for &key in &is_begun {
+            if has_passed(from, GRACE) {
+                let session = &mut self.sessions[key];
+                session.is_finishing |= !session.is_draining;
+                session.is_draining = true;
             }
-        };
-        self.close_sessions(sockets, |session| session.waits() || is_done(session));
+        }
+        self.close_sessions(sockets, |key, session| {
+            let is_done = match session.is_stalled {
+                true => has_passed(from, UNFINISHED),
+                false => has_passed(from, GRACE) || has_passed(session.active_at, QUIET),
+            };
+            session.waits() || is_done && is_begun.binary_search(&key).is_err()
+        });
         if self.micros > self.drained_by {
             let left: Vec<usize> = self.sessions.iter().map(|(key, _)| key).collect();
             self.note(4, format!("{} clients did not take what they were owed", left.len()));
@@ -59,22 +78,29 @@ impl Core {
     pub(super) fn close_sessions(
         &mut self,
         sockets: &mut impl Sockets,
-        is_to_go: impl Fn(&Session) -> bool,
+        is_to_go: impl Fn(usize, &Session) -> bool,
     ) {
         let keys: Vec<usize> = self
             .sessions
             .iter()
-            .filter(|(_, session)| !session.is_draining && is_to_go(session))
+            .filter(|(key, session)| is_to_go(*key, session))
             .map(|(key, _)| key)
             .collect();
         for key in keys {
-            let session = &mut self.sessions[key];
-            if session.waits() {
-                self.end_session(sockets, key, Ending::Settled);
+            let Some(session) = self.sessions.get_mut(key) else {
+                continue;
+            };
+            session.is_draining = true;
+            session.is_finishing = false;
+            if !session.waits() {
+                self.close_if_settled(sockets, key);
                 continue;
             }
-            session.is_draining = true;
-            self.close_if_settled(sockets, key);
+            // What it was answered before it began to wait.
+            self.flush_session(sockets, key);
+            if self.sessions.contains(key) {
+                self.end_session(sockets, key, Ending::Settled);
+            }
         }
     }
 }

@@ -88,6 +88,9 @@ pub(super) trait Sockets {
     /// Throws away what is in a session's pipe.
     fn discard(&mut self, session: usize);
 
+    /// Whether something of a client's has arrived that cannot be read before more comes.
+    fn holds_part(&self, session: usize) -> bool;
+
     /// Closes it; nothing is heard of it any more.
     fn close(&mut self, link: Link);
 

@@ -178,6 +178,7 @@ impl Core {
         let piped = self.sessions[key].piped.take()?;
         if piped.end == END && self.forward_piped(sockets, key, &piped) {
             self.buffers.give(piped.into_head());
+            self.finish(key);
         } else {
             match self.whole(sockets, key, *piped) {
                 Ok(large) => {

@@ -39,7 +39,7 @@ impl Core {
         let Some(session) = self.sessions.get(key) else {
             return Reading::Not;
         };
-        if session.is_stalled || session.is_draining {
+        if session.is_stalled || session.is_draining && !session.is_finishing {
             return Reading::Not;
         }
         if !session.is_large {

@@ -66,6 +66,8 @@ pub(super) struct Session {
     pub(super) is_ended: bool,
     /// Whether we read nothing more of it, and close it when everything owed is sent.
     pub(super) is_draining: bool,
+    /// Whether the request that has begun to arrive by then is still read to its end, and what comes with that.
+    pub(super) is_finishing: bool,
     /// Whether it is closed for what the client sent.
     pub(super) is_refused: bool,
     /// Backends that are not read because this client does not.
@@ -109,6 +111,7 @@ impl Session {
             is_closing: false,
             is_ended: false,
             is_draining: false,
+            is_finishing: false,
             is_refused: false,
             paused: None,
             is_authenticated,
@@ -159,6 +162,11 @@ impl Session {
     /// Whether it waits for messages, or for somebody else.
     pub(super) fn waits(&self) -> bool {
         self.mode.as_ref().is_some_and(|mode| mode.waits())
+    }
+
+    /// Whether no more requests of it are taken but those that are there.
+    pub(super) fn reads_no_more(&self) -> bool {
+        self.is_ended || self.is_draining && !self.is_finishing
     }
 
     /// Whether the client is owed nothing.

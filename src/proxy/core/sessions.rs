@@ -245,6 +245,7 @@ impl Core {
                 let count = session.swallowed.min(bytes.len() - used);
                 session.swallowed -= count;
                 used += count;
+                self.finish(key);
                 continue;
             }
             let taken = if !session.has_room() || session.is_barred && !session.queue.is_empty() {
@@ -258,7 +259,10 @@ impl Core {
                 }
             };
             match taken {
-                Taken::Bytes(count) => used += count,
+                Taken::Bytes(count) => {
+                    used += count;
+                    self.finish(key);
+                }
                 Taken::Needs(count) if count > LONGEST || bytes.len() - used > LONGEST => {
                     let pool = self.sessions[key].pool;
                     let protocol = self.pools[pool].settings.protocol;
@@ -290,6 +294,17 @@ impl Core {
             self.args = recycle(args);
         }
         used
+    }
+
+    /// A request has been taken: if it is the one that a client that is drained had begun, no more is read.
+    #[inline]
+    pub(super) fn finish(&mut self, key: usize) {
+        // Of a memcached's value more may be swallowed.
+        let is_last = |it: &&mut Session| it.is_finishing && it.swallowed == 0;
+        if let Some(session) = self.sessions.get_mut(key).filter(is_last) {
+            session.is_finishing = false;
+            self.mark_dirty(Link::Session(key));
+        }
     }
 
     /// A session that had to wait goes on.
@@ -402,8 +417,7 @@ impl Core {
         let Some(session) = self.sessions.get(key) else {
             return;
         };
-        let reads_no_more = session.is_ended || session.is_draining;
-        let is_over = session.is_closing || reads_no_more && !session.is_stalled;
+        let is_over = session.is_closing || session.reads_no_more() && !session.is_stalled;
         if is_over && session.is_settled() && !session.is_streamed {
             let ending = if session.is_ended { Ending::Eof } else { Ending::Settled };
             self.end_session(sockets, key, ending);

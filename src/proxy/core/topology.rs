@@ -76,7 +76,7 @@ impl Core {
             .collect();
         for key in gone {
             self.pools[key].is_removed = true;
-            self.close_sessions(sockets, |session| session.pool == key);
+            self.close_sessions(sockets, |_, session| session.pool == key);
             self.remove_pool_if_empty(sockets, key);
         }
         // Timeouts may be others.

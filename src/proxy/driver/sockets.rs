@@ -297,6 +297,11 @@ impl Sockets for WorkerSockets {
         self.pipes.release(session);
     }
 
+    fn holds_part(&self, session: usize) -> bool {
+        let connection = self.sessions.get(session).and_then(Option::as_ref);
+        connection.is_some_and(|connection| connection.stream.holds_part())
+    }
+
     fn close(&mut self, link: Link) {
         if let Some(connection) = self.connection(link) {
             connection.stream.close();

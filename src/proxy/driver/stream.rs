@@ -85,6 +85,11 @@ impl Stream {
         self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
     }
 
+    /// Whether something has arrived that cannot be read before more comes.
+    pub(super) fn holds_part(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.holds_part())
+    }
+
     /// Whether there may be more to read, though a read was short.
     #[inline]
     pub(super) fn may_hold_more(&self) -> bool {

@@ -9,6 +9,7 @@
 //! rustls does no input and output, and neither does this without being given a socket; the core sees what is in the
 //! records and knows nothing of them.
 
+mod arriving;
 mod listener;
 mod node;
 mod pem;

@@ -7,6 +7,7 @@ use std::io::Write;
 
 use rustls::Connection;
 
+use super::arriving::Arriving;
 use super::records::RECORD;
 use super::records::Records;
 
@@ -23,6 +24,8 @@ pub(in crate::proxy) struct TlsSession {
     connection: Connection,
     /// Where what is sent has to be cut.
     records: Option<Records>,
+    /// Where in a record what has arrived ends.
+    arriving: Arriving,
     /// Bytes that are in records and not said to be sent, because not all of the records are written.
     held: usize,
     /// Whether the socket has nothing more at the moment.
@@ -37,7 +40,16 @@ impl TlsSession {
     pub(super) fn new(mut connection: Connection, records: Option<Records>) -> Self {
         // What is given to it is limited here, and a record that it takes only a part of would be cut elsewhere.
         connection.set_buffer_limit(None);
-        Self { connection, records, held: 0, is_drained: false, is_ended: false, failure: None }
+        let arriving = Arriving::default();
+        Self {
+            connection,
+            records,
+            arriving,
+            held: 0,
+            is_drained: false,
+            is_ended: false,
+            failure: None,
+        }
     }
 
     /// Goes on with the handshake as far as that goes without waiting, and says whether it is over.
@@ -182,6 +194,11 @@ impl TlsSession {
         self.connection.is_handshaking()
     }
 
+    /// Whether a record, or the handshake, has arrived in part.
+    pub(in crate::proxy) fn holds_part(&self) -> bool {
+        self.arriving.is_part() || self.is_handshaking()
+    }
+
     /// Whether another read may find something, though the poll tells of nothing new.
     pub(in crate::proxy) fn may_hold_more(&self) -> bool {
         !self.is_drained || self.is_ended || self.failure.is_some()
@@ -189,6 +206,7 @@ impl TlsSession {
 
     /// Gives rustls what has arrived; answers how many bytes were in it for us.
     fn take_in(&mut self, mut arrived: &[u8], buffer: &mut [u8]) -> usize {
+        self.arriving.pass(arrived);
         let mut filled = 0;
         while !arrived.is_empty() && !self.is_ended && self.failure.is_none() {
             if let Err(error) = self.connection.read_tls(&mut arrived) {

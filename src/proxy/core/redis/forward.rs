@@ -124,7 +124,7 @@ impl Core {
             return Step::Stalled;
         }
         session.is_barred = true;
-        if session.is_ended || session.is_draining {
+        if session.reads_no_more() || session.is_finishing {
             // It would wait for somebody else, and nobody waits for it.
             self.close_with(key, command.index, b"", false);
             return Step::Done;

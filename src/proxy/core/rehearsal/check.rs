@@ -107,8 +107,7 @@ fn sessions(core: &Core) {
             let owner = core.backends.get(backend).and_then(|backend| backend.owner);
             assert_eq!(owner, Some((key, session.serial)), "session {key} and backend {backend}");
         }
-        let is_over =
-            session.is_closing || (session.is_ended || session.is_draining) && !session.is_stalled;
+        let is_over = session.is_closing || session.reads_no_more() && !session.is_stalled;
         assert!(!is_over || !session.is_settled(), "session {key} is to be closed");
         if session.is_stalled && !session.is_woken {
             let waits = core.backends.iter().any(|(_, backend)| {

@@ -181,6 +181,10 @@ impl Sockets for Wires {
         }
     }
 
+    fn holds_part(&self, _session: usize) -> bool {
+        false
+    }
+
     fn close(&mut self, link: Link) {
         if let Some(wire) = self.all.remove(&key_of(link))
             && let Link::Session(key) = link

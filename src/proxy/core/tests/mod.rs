@@ -4,6 +4,7 @@ use super::rehearsal::client_bytes;
 use super::rehearsal::node_bytes;
 use super::rehearsal::walk;
 
+mod draining;
 mod failures;
 mod passages;
 mod pipes;

@@ -1,7 +1,5 @@
 //! How clients come, go, and are told what they may not.
 
-use std::time::Duration;
-
 use crate::proxy::core::Link;
 use crate::proxy::core::rehearsal::PoolPlan;
 use crate::proxy::core::rehearsal::Stage;
@@ -108,70 +106,6 @@ fn a_value_that_is_too_large_is_thrown_away_as_it_comes() {
         stage.send(client, &vec![b'x'; 1 << 20]);
         assert!(kept(&stage).is_none_or(|kept| kept < 1 << 20));
     }
-}
-
-#[test]
-fn who_is_drained_is_answered_what_it_has_asked() {
-    let mut stage = stage(Protocol::Redis);
-    let [client, idle, blocked] = [0; 3].map(|_| stage.connect(0).expect("there is room"));
-    stage.send(client, &request(&["GET", "e1"]).repeat(20));
-    stage.send(blocked, &request(&["BLPOP", "e1", "0"]));
-    stage.wait(Duration::from_millis(20));
-    stage.core.drain(&mut stage.wires);
-    stage.turn();
-    assert!(!stage.is_open(idle) && !stage.is_open(blocked) && stage.is_open(client));
-    stage.settle();
-    assert!(stage.core.is_empty());
-}
-
-#[test]
-fn what_is_on_its_way_when_a_client_is_drained_is_answered() {
-    for (protocol, start, end, reply) in [
-        (Protocol::Redis, &b"*2\r\n$3\r\nGET\r\n"[..], &b"$2\r\ne1\r\n"[..], &b"$"[..]),
-        (Protocol::Memcache, b"get ", b"e1\r\n", b"VALUE e1 "),
-    ] {
-        let mut stage = stage(protocol);
-        let [client, stuck] = [0; 2].map(|_| stage.connect(0).expect("there is room"));
-        stage.send(client, start);
-        stage.send(stuck, start);
-        stage.wait(Duration::from_millis(50));
-        stage.core.begin_turn(stage.now);
-        stage.core.drain(&mut stage.wires);
-        stage.core.end_turn(&mut stage.wires);
-        stage.wait(Duration::from_millis(500));
-        // The rest of it, what follows at once, and what is only begun by then.
-        stage.send(client, &[end, start].concat());
-        stage.wait(Duration::from_millis(5));
-        stage.send(client, end);
-        stage.settle();
-        let replies = stage.received(client);
-        let count = replies.windows(reply.len()).filter(|window| *window == reply).count();
-        assert_eq!(count, 2, "{}", replies.escape_ascii());
-        stage.wait(Duration::from_millis(20));
-        assert!(!stage.is_open(client) && stage.is_open(stuck));
-        stage.wait(Duration::from_millis(500));
-        assert!(stage.core.is_empty());
-    }
-}
-
-#[test]
-fn who_asks_all_the_time_is_drained_too() {
-    let mut stage = stage(Protocol::Redis);
-    let client = stage.connect(0).expect("there is room");
-    stage.core.begin_turn(stage.now);
-    stage.core.drain(&mut stage.wires);
-    let mut asked = 0;
-    while stage.is_open(client) {
-        assert!(asked < 20);
-        asked += 1;
-        stage.send(client, &request(&["GET", "e1"]));
-        stage.settle();
-        stage.wait(Duration::from_millis(10));
-    }
-    assert!(asked >= 10, "{asked}");
-    let replies = stage.received(client);
-    assert_eq!(replies.iter().filter(|&&byte| byte == b'$').count(), asked);
-    assert!(stage.core.is_empty());
 }
 
 #[test]

@@ -7,6 +7,8 @@ use std::process::Command;
 use std::time::Duration;
 use std::time::Instant;
 
+use rustix::process::Signal;
+
 use super::Certificates;
 use super::LENGTHS;
 use super::TlsClient;
@@ -16,6 +18,7 @@ use crate::proxy::support::Memcacheds;
 use crate::proxy::support::Redis;
 use crate::support::eventually;
 use crate::support::is_installed;
+use crate::support::listens;
 use crate::support::proxy::Program;
 use crate::support::proxy::Proxy;
 use crate::support::proxy_client::bulk;
@@ -76,6 +79,32 @@ fn a_client_that_reads_late_gets_everything_and_what_it_is_owed_at_the_end() {
     let mut client = TlsClient::connect(proxy.port(), &certificates);
     client.send(request("GET k").repeat(5)).unwrap();
     assert!(client.finish().unwrap() == expected.repeat(5).as_bytes());
+}
+
+#[test]
+fn a_record_of_which_half_has_come_when_the_proxy_ends_is_answered() {
+    let Some(certificates) = Certificates::make() else { return };
+    let Some(redis) = Redis::start(1) else { return };
+    let mut proxy = before(&redis, &certificates, &[]);
+    let mut client = TlsClient::connect(proxy.port(), &certificates);
+    client.exchange(request("SET k v"), "+OK\r\n");
+    let stream = client.stream.get_mut();
+    let mut records = Vec::new();
+    for _ in 0..2 {
+        stream.conn.writer().write_all(&request("GET k").repeat(3)).unwrap();
+        stream.conn.write_tls(&mut records).unwrap();
+    }
+    // All of the first, and some of the second.
+    let (start, end) = records.split_at(records.len() * 3 / 4);
+    stream.sock.write_all(start).unwrap();
+    client.expect(bulk("v").repeat(3));
+    proxy.process().signal(Signal::TERM);
+    eventually("it listens no more", || !listens(proxy.port()));
+    std::thread::sleep(Duration::from_millis(250));
+    client.stream.get_mut().sock.write_all(end).unwrap();
+    client.expect(bulk("v").repeat(3));
+    assert_eq!(client.rest().unwrap(), b"");
+    eventually("it has ended", || proxy.process_mut().has_ended());
 }
 
 #[test]
