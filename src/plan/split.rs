@@ -288,4 +288,35 @@ mod tests {
         seen.sort_unstable();
         assert_eq!(seen, (0..9).collect::<Vec<_>>());
     }
+
+    #[cfg(feature = "proxy")]
+    #[test]
+    fn what_is_copied_is_what_would_be_written() {
+        let nodes = (0..3).map(|index| format!("10.0.0.{index}:6379:1").parse().unwrap());
+        let router = Topology::new(nodes).unwrap().router();
+        for (step, tail) in [(1, 0), (1, 1), (2, 0), (3, 1)] {
+            for count in [2, 9, 40] {
+                // Keys and values short and long, so that neighbours on one node are of every size.
+                let words = (0..count * step)
+                    .map(|place| format!("{place}:{}", "x".repeat(place * 7 % 150)));
+                let words: Vec<_> = words.chain((0..tail).map(|_| "tail".to_owned())).collect();
+                let mut request = Vec::new();
+                write_array_header(&mut request, 1 + words.len());
+                write_bulk_string(&mut request, b"COMMAND");
+                words.iter().for_each(|word| write_bulk_string(&mut request, word.as_bytes()));
+                let mut args = Vec::new();
+                crate::protocol::resp::frame(&request, &mut args).unwrap();
+                let units = Units { first: 1, step, count };
+                let room = &mut Room::default();
+                let plan = Split::plan(&args, units, Gather::First, &router, room).unwrap();
+                let Plan::Split(split) = plan else { continue };
+                for fragment in 0..split.nodes().len() {
+                    let (mut copied, mut written) = (Vec::new(), Vec::new());
+                    split.copy(fragment, &args, &request, &mut copied);
+                    split.write(fragment, &args, &mut written);
+                    assert_eq!(copied, written, "{step} {tail} {count}");
+                }
+            }
+        }
+    }
 }
