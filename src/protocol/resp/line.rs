@@ -45,7 +45,7 @@ impl Default for ShortStrings {
 impl ShortStrings {
     /// As [`short_string`].
     #[inline(always)]
-    pub(crate) fn lengths(&mut self, bytes: &[u8]) -> Option<(usize, usize)> {
+    pub(super) fn lengths(&mut self, bytes: &[u8]) -> Option<(usize, usize)> {
         let Some(start) = bytes.first_chunk() else {
             return short_string(bytes);
         };
@@ -56,6 +56,13 @@ impl ShortStrings {
             self.header = start & self.mask;
         }
         Some(self.lengths)
+    }
+
+    /// How long the string is with its header and its end.
+    #[cfg(feature = "proxy")]
+    #[inline(always)]
+    pub(crate) fn length(&mut self, bytes: &[u8]) -> Option<usize> {
+        self.lengths(bytes).map(|(header, string)| header + string + 2)
     }
 }
 

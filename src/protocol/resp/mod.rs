@@ -32,7 +32,5 @@ pub(crate) use scanner::Body;
 pub(crate) use scanner::BrokenFrame;
 pub(crate) use scanner::Header;
 pub(crate) use scanner::Scanner;
-#[cfg(feature = "proxy")]
-pub(crate) use scanner::short_length;
 #[cfg(test)]
 pub(crate) use scanner::tests::replies;

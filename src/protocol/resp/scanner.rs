@@ -3,8 +3,6 @@
 use super::line::NotALength;
 use super::line::ShortStrings;
 use super::line::length;
-#[cfg(feature = "proxy")]
-use super::line::short_string;
 
 /// The bytes are not RESP, or more than the limits allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -166,13 +164,6 @@ pub(crate) enum Body {
     String(usize),
     /// This many replies.
     Replies(u64),
-}
-
-/// How long the string at the start of `bytes` is, with its header and its end, if it is a short one.
-#[cfg(feature = "proxy")]
-#[inline(always)]
-pub(crate) fn short_length(bytes: &[u8]) -> Option<usize> {
-    short_string(bytes).map(|(header, string)| header + string + 2)
 }
 
 impl Header {

@@ -5,7 +5,6 @@ use crate::protocol::resp::Body;
 use crate::protocol::resp::Header;
 use crate::protocol::resp::Scanner;
 use crate::protocol::resp::ShortStrings;
-use crate::protocol::resp::short_length;
 use crate::protocol::resp::write_array_header;
 
 /// A whole reply, as a node sent it or as we made it.
@@ -83,7 +82,8 @@ pub(super) fn string(reply: &[u8]) -> Option<&[u8]> {
 pub(super) fn elements(reply: &[u8]) -> Option<Elements<'_>> {
     match Header::read(reply).ok()?? {
         Header { length, body: Body::Replies(count) } => {
-            Some(Elements { rest: &reply[length..], left: count })
+            let strings = ShortStrings::default();
+            Some(Elements { rest: &reply[length..], left: count, strings })
         }
         _ => None,
     }
@@ -94,6 +94,7 @@ pub(super) fn elements(reply: &[u8]) -> Option<Elements<'_>> {
 pub(super) struct Elements<'r> {
     rest: &'r [u8],
     left: u64,
+    strings: ShortStrings,
 }
 
 impl<'r> Elements<'r> {
@@ -117,7 +118,7 @@ impl<'r> Iterator for Elements<'r> {
             return None;
         }
         self.left -= 1;
-        let length = match short_length(self.rest) {
+        let length = match self.strings.length(self.rest) {
             Some(length) => length,
             None => any_length(self.rest)?,
         };
@@ -131,8 +132,8 @@ impl<'r> Iterator for Elements<'r> {
 /// complete. `strings` are those before it.
 #[inline(always)]
 pub(super) fn value_length(bytes: &[u8], strings: &mut ShortStrings) -> Option<usize> {
-    let length = match strings.lengths(bytes) {
-        Some((header, string)) => header + string + 2,
+    let length = match strings.length(bytes) {
+        Some(length) => length,
         None if matches!(bytes.first(), Some(b'$' | b'_')) => any_length(bytes)?,
         None => return None,
     };
