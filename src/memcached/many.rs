@@ -26,7 +26,8 @@ use crate::protocol::memcache::check_key;
 type Result<T> = std::result::Result<T, MemcacheError>;
 
 /// Requests of many keys. Each node gets its keys in one write, all nodes work at the same time, and one
-/// deadline bounds the whole: what takes so long to put together that there is no time left is not sent. A node that fails costs its own keys only.
+/// deadline bounds the whole: what takes so long to put together that there is no time left is not sent. A node that
+/// fails costs its own keys only.
 impl ShardedMemcache {
     /// The values of `keys`, those that there are.
     ///
