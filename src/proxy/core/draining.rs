@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Core;
+use super::Link;
 use super::Sockets;
 use super::session::Session;
 use super::sessions::Ending;
@@ -14,8 +15,8 @@ const DRAINING: Duration = Duration::from_secs(10);
 const QUIET: Duration = Duration::from_millis(20);
 /// … but no longer than this: somebody who asks all the time would keep us for ever.
 const GRACE: Duration = Duration::from_millis(100);
-/// So much longer the rest of a request that has begun to arrive may take, from one piece to the next; and requests that
-/// wait for earlier ones to be answered, with what is behind them.
+/// So long the rest of a request that has begun to arrive may take from one piece to the next, and so long who has
+/// requests that wait for earlier ones is read.
 const UNFINISHED: Duration = Duration::from_secs(1);
 
 impl Core {
@@ -36,7 +37,8 @@ impl Core {
         let has_passed =
             |since: u64, time: Duration| u128::from(now.saturating_sub(since)) >= time.as_millis();
         let from = self.drained_from;
-        let is_begun: Vec<usize> = self
+        // In the order of the keys.
+        let begun: Vec<usize> = self
             .sessions
             .iter()
             .filter(|(key, session)| {
@@ -46,7 +48,7 @@ impl Core {
             })
             .map(|(key, _)| key)
             .collect();
-        for &key in &is_begun {
+        for &key in &begun {
             if has_passed(from, GRACE) {
                 let session = &mut self.sessions[key];
                 session.is_finishing |= !session.is_draining;
@@ -58,14 +60,25 @@ impl Core {
                 true => has_passed(from, UNFINISHED),
                 false => has_passed(from, GRACE) || has_passed(session.active_at, QUIET),
             };
-            session.waits() || is_done && is_begun.binary_search(&key).is_err()
+            session.waits() || is_done && begun.binary_search(&key).is_err()
         });
-        if self.micros > self.drained_by {
+        if self.micros > self.drained_by && !self.sessions.is_empty() {
             let left: Vec<usize> = self.sessions.iter().map(|(key, _)| key).collect();
             self.note(4, format!("{} clients did not take what they were owed", left.len()));
             for key in left {
                 self.end_session(sockets, key, Ending::Error);
             }
+        }
+    }
+
+    /// A request has been taken: if it is the one that a client that is drained had begun, no more is read.
+    #[inline]
+    pub(super) fn finish(&mut self, key: usize) {
+        // Of a memcached's value more may be swallowed.
+        let is_last = |it: &&mut Session| it.is_finishing && it.swallowed == 0;
+        if let Some(session) = self.sessions.get_mut(key).filter(is_last) {
+            session.is_finishing = false;
+            self.mark_dirty(Link::Session(key));
         }
     }
 

@@ -296,17 +296,6 @@ impl Core {
         used
     }
 
-    /// A request has been taken: if it is the one that a client that is drained had begun, no more is read.
-    #[inline]
-    pub(super) fn finish(&mut self, key: usize) {
-        // Of a memcached's value more may be swallowed.
-        let is_last = |it: &&mut Session| it.is_finishing && it.swallowed == 0;
-        if let Some(session) = self.sessions.get_mut(key).filter(is_last) {
-            session.is_finishing = false;
-            self.mark_dirty(Link::Session(key));
-        }
-    }
-
     /// A session that had to wait goes on.
     pub(super) fn resume_session(&mut self, sockets: &mut impl Sockets, key: usize) {
         let session = &mut self.sessions[key];

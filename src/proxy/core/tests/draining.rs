@@ -71,42 +71,28 @@ fn what_is_on_its_way_when_a_client_is_drained_is_answered() {
 
 #[test]
 fn who_asks_all_the_time_is_drained_too() {
-    let mut stage = stage(Protocol::Redis);
-    let client = stage.connect(0).expect("there is room");
-    drain(&mut stage);
-    let mut asked = 0;
-    while stage.is_open(client) {
-        assert!(asked < 20);
-        asked += 1;
-        stage.send(client, &request(&["GET", "e1"]));
-        stage.settle();
-        stage.wait(Duration::from_millis(10));
-    }
-    assert!(asked >= 10, "{asked}");
-    let replies = stage.received(client);
-    assert_eq!(replies.iter().filter(|&&byte| byte == b'$').count(), asked);
-    assert!(stage.core.is_empty());
-}
-
-#[test]
-fn who_has_always_begun_the_next_request_is_drained_too() {
-    let mut stage = stage(Protocol::Redis);
-    let client = stage.connect(0).expect("there is room");
     let get = request(&["GET", "e1"]);
     let (start, end) = get.split_at(7);
-    stage.send(client, start);
-    drain(&mut stage);
-    let mut asked = 0;
-    while stage.is_open(client) {
-        assert!(asked < 20);
-        asked += 1;
-        stage.send(client, &[end, &get, start].concat());
-        stage.settle();
-        stage.wait(Duration::from_millis(10));
+    // One at a time, or with the next one always begun.
+    for (first, next, count) in
+        [(&b""[..], get.clone(), 1), (start, [end, &get, start].concat(), 2)]
+    {
+        let mut stage = stage(Protocol::Redis);
+        let client = stage.connect(0).expect("there is room");
+        stage.send(client, first);
+        drain(&mut stage);
+        let mut asked = 0;
+        while stage.is_open(client) {
+            assert!(asked < 20);
+            asked += 1;
+            stage.send(client, &next);
+            stage.settle();
+            stage.wait(Duration::from_millis(10));
+        }
+        assert!(asked >= 10, "{asked}");
+        assert_eq!(replies(&mut stage, client), count * asked);
+        assert!(stage.core.is_empty());
     }
-    assert!(asked >= 10, "{asked}");
-    assert_eq!(replies(&mut stage, client), 2 * asked);
-    assert!(stage.core.is_empty());
 }
 
 #[test]
