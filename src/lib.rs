@@ -61,7 +61,7 @@
 //! | `memcache-aio` | `ShardedAsyncMemcache`: the same on tokio | `memcache`, futures-util, tokio |
 //! | `memcache-tls` | TLS to memcacheds: `memcache+tls://`, for both clients | `memcache`, rustls, rustls-native-certs |
 //! | `config` | `NutcrackerConfig`: pools of a nutcracker.yml | libyaml-safer |
-//! | `proxy` | the program `shardwright-proxy` | `config`, mio, rustix, scheduler, signal-hook, slab, socket2, tz-rs |
+//! | `proxy` | the program `shardwright-proxy` | `config`, mio, rustix, signal-hook, slab, socket2, tz-rs; on Linux io-uring, scheduler |
 //! | `proxy-tls` | TLS to its nodes and for its clients | `proxy`, rustls with ring, rustls-native-certs |
 //! | `tokio-comp` | the asynchronous client, on tokio | futures-util, tokio, redis-rs's `tokio-comp` |
 //! | `smol-comp` | the asynchronous client, on smol | futures-util, smol, redis-rs's `smol-comp`, and with it smol-timeout, whose licence is MPL-2.0 |
@@ -80,6 +80,8 @@
 //! before it builds the client:
 //! `rustls::crypto::ring::default_provider().install_default()`, or aws-lc's.
 
+// There is one place with unsafe code, src/proxy/driver/ring/linux.rs, and only the proxy has it.
+#![cfg_attr(not(all(feature = "proxy", target_os = "linux")), forbid(unsafe_code))]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(feature = "redis"),

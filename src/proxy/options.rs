@@ -62,6 +62,8 @@ pub(super) struct Options {
     pub(super) workers: Workers,
     /// `--watch`: loads the configuration again when its file changes.
     pub(super) watch: bool,
+    /// `--io-uring`: sends through it where the system has it.
+    pub(super) io_uring: bool,
 }
 
 impl Options {
@@ -86,6 +88,7 @@ impl Default for Options {
             http: None,
             workers: Workers::Fixed(NonZeroUsize::MIN),
             watch: false,
+            io_uring: true,
         }
     }
 }
@@ -170,6 +173,13 @@ pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Act
             Flag::Http => options.http = Some(http(&text)?),
             Flag::Workers => options.workers = workers(&text)?,
             Flag::Watch => options.watch = true,
+            Flag::IoUring => {
+                options.io_uring = match text.as_str() {
+                    "auto" => true,
+                    "off" => false,
+                    _ => return Err(UsageError(no_value(flag))),
+                };
+            }
         }
     }
     if tells {
@@ -189,6 +199,7 @@ fn no_value(flag: Flag) -> String {
         Flag::StatsAddr => "a string",
         Flag::Http => "a port or an address and a port",
         Flag::Workers => "a number or auto",
+        Flag::IoUring => "auto or off",
         _ => "a number",
     };
     format!("option {flag} requires {what}")

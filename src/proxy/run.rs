@@ -74,8 +74,9 @@ fn start(options: &Options, starter: Starter, signals: Mailbox) -> Result<Runnin
         return Err(without_pid_file(options, error));
     }
     let notes: Notes = Arc::new(note);
-    let crew =
-        Arc::new(Crew::start(options.workers.count().get(), &config, &notes, &mut patience)?);
+    let workers = options.workers.count().get();
+    let crew = Crew::start(workers, options.io_uring, &config, &notes, &mut patience)?;
+    let crew = Arc::new(crew);
     // No thread that is still about keeps it when it is time for it to go.
     let to_give_up = pid_file.as_ref().ok().and_then(Option::as_ref).map(Arc::downgrade);
     let settings = ControlSettings {

@@ -29,6 +29,7 @@ Usage: shardwright-proxy [-?hVdDt] [-v verbosity level] [-o output file]
                          [-c conf file] [-s stats port] [-a stats addr]
                          [-i stats interval] [-p pid file] [-m mbuf size]
                          [--http addr:port] [--workers number] [--watch]
+                         [--io-uring auto|off]
 
 Options:
   -h, --help             : this help
@@ -55,6 +56,9 @@ Options:
       --watch            : load the configuration again whenever its file
                            changes, or one of TLS that it names (kill -USR1
                            does so once)
+      --io-uring=S       : auto or off: send through io_uring, for less
+                           processor time, where Linux has and allows it
+                           (default: auto)
 
 ";
 
@@ -131,7 +135,8 @@ mod tests {
         for path in [Options::OUTPUT, Options::CONFIGURATION, Options::PID_FILE] {
             assert!(USAGE.contains(path), "{path}");
         }
-        for long in ["help", "test-conf", "mbuf-size=N", "http=", "workers=", "watch"] {
+        for long in ["help", "test-conf", "mbuf-size=N", "http=", "workers=", "watch", "io-uring="]
+        {
             assert!(USAGE.contains(&format!("--{long}")), "{long}");
         }
         // But one, which is nutcracker's to the letter, they fit into a terminal.

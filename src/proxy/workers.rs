@@ -64,14 +64,15 @@ impl Pool {
 }
 
 impl Crew {
-    /// Starts `count` workers for the pools of `config`; their sockets listen when this returns. Waits for those that
-    /// another process still has.
+    /// Starts `count` workers for the pools of `config`, with io_uring or without; their sockets listen when this returns.
+    /// Waits for those that another process still has.
     ///
     /// # Errors
     ///
     /// Where a pool cannot listen, or what the system says against a thread.
     pub(super) fn start(
         count: usize,
+        has_rings: bool,
         config: &NutcrackerConfig,
         notes: &Notes,
         patience: &mut Patience,
@@ -79,8 +80,8 @@ impl Crew {
         let complain = |error: io::Error| format!("a worker cannot be started: {error}");
         let (mut handles, mut workers) = (Vec::new(), Vec::new());
         for number in 0..count {
-            let (worker, handle) =
-                Worker::new(number as u32, count, Arc::clone(notes)).map_err(complain)?;
+            let (worker, handle) = Worker::new(number as u32, count, has_rings, Arc::clone(notes))
+                .map_err(complain)?;
             workers.push(worker);
             handles.push(handle);
         }

@@ -33,6 +33,7 @@ mod backends;
 mod buffers;
 mod closing;
 mod draining;
+mod flushing;
 mod large;
 mod memcache;
 mod passage;
@@ -79,6 +80,16 @@ pub(super) trait Sockets {
     /// first the next time: some of it may be on its way.
     fn send(&mut self, link: Link, bytes: &[u8]) -> io::Result<usize>;
 
+    /// Sends to many sockets at once what they take at the moment, where the system can. Into `taken` goes for each of
+    /// `links` how much that is. Where it is less than all, for whatever reason, [`send`](Self::send) follows. Nothing
+    /// goes into it where the system cannot.
+    fn send_ahead<'a>(
+        &mut self,
+        links: &[Link],
+        bytes: impl Fn(Link) -> &'a [u8],
+        taken: &mut Vec<usize>,
+    );
+
     /// Sends what the socket of a backend takes of what is in a session's pipe, and answers how much is left in it.
     fn pour(&mut self, session: usize, backend: usize) -> io::Result<usize>;
 
@@ -124,6 +135,8 @@ pub(super) struct Core {
     wall_origin: u64,
     /// What has something to send at the end of the turn.
     dirty: Vec<Link>,
+    /// Room for how much of that was taken at once.
+    taken: Vec<usize>,
     /// Sessions that may go on with requests they have sent, and their serial numbers.
     woken: Vec<(usize, u32)>,
     next_serial: u32,
@@ -181,6 +194,7 @@ impl Core {
             micros: 0,
             wall_origin: wall,
             dirty: Vec::new(),
+            taken: Vec::new(),
             woken: Vec::new(),
             next_serial: 0,
             args: Vec::new(),
@@ -272,6 +286,11 @@ impl Core {
         std::mem::take(&mut self.notes)
     }
 
+    /// Which of the workers it is.
+    pub(super) fn worker(&self) -> u32 {
+        self.worker
+    }
+
     /// Whether every client is gone.
     pub(super) fn is_empty(&self) -> bool {
         self.sessions.is_empty()
@@ -294,44 +313,6 @@ impl Core {
         if !*is_dirty {
             *is_dirty = true;
             self.dirty.push(link);
-        }
-    }
-
-    /// Sends what there is to send, once a connection.
-    fn flush(&mut self, sockets: &mut impl Sockets) {
-        let mut dirty = std::mem::take(&mut self.dirty);
-        for link in dirty.drain(..) {
-            match link {
-                Link::Session(key) if self.sessions.contains(key) => {
-                    self.sessions[key].is_dirty = false;
-                    self.flush_session(sockets, key);
-                }
-                Link::Backend(key) if self.backends.contains(key) => {
-                    self.backends[key].is_dirty = false;
-                    self.flush_backend(sockets, key);
-                }
-                // It was closed in this turn.
-                _ => {}
-            }
-        }
-        if self.dirty.is_empty() {
-            self.dirty = dirty;
-        }
-    }
-
-    /// The socket takes bytes again.
-    pub(super) fn writable(&mut self, sockets: &mut impl Sockets, link: Link) {
-        match link {
-            Link::Session(key) => {
-                if self.sessions.get(key).is_some_and(|session| !session.out.is_empty()) {
-                    self.flush_session(sockets, key);
-                }
-            }
-            Link::Backend(key) => {
-                if self.backends.get(key).is_some_and(|backend| !backend.out.is_empty()) {
-                    self.flush_backend(sockets, key);
-                }
-            }
         }
     }
 

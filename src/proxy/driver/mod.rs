@@ -34,6 +34,7 @@ mod pipes;
 mod policy;
 mod reading;
 mod resolver;
+mod ring;
 mod socket;
 mod sockets;
 mod stream;
@@ -44,6 +45,7 @@ use handshakes::Handshakes;
 use listener::Listener;
 use policy::Policy;
 use resolver::Resolver;
+use ring::Ring;
 use socket::Socket;
 use sockets::Source;
 use sockets::WorkerSockets;
@@ -115,6 +117,8 @@ pub(super) struct Worker {
     workers: usize,
     /// So many clients leave enough descriptors for the nodes.
     room: usize,
+    /// Whether it sends through io_uring, if it can.
+    has_ring: bool,
 }
 
 /// How to reach a worker.
@@ -132,12 +136,17 @@ impl Handle {
 }
 
 impl Worker {
-    /// A worker, and how to reach it.
+    /// A worker, and how to reach it. With `has_ring` it sends through io_uring, if it can.
     ///
     /// # Errors
     ///
     /// If the system has no poll.
-    pub(super) fn new(number: u32, workers: usize, notes: Notes) -> io::Result<(Self, Handle)> {
+    pub(super) fn new(
+        number: u32,
+        workers: usize,
+        has_ring: bool,
+        notes: Notes,
+    ) -> io::Result<(Self, Handle)> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), Source::Waker.token())?);
         let (sender, orders) = std::sync::mpsc::channel();
@@ -164,6 +173,7 @@ impl Worker {
             is_draining: false,
             workers,
             room: usize::MAX,
+            has_ring,
         };
         Ok((worker, Handle { orders: sender, waker }))
     }
@@ -172,6 +182,9 @@ impl Worker {
     pub(super) fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS);
         let mut policy = Policy::of_this_thread(now());
+        if self.has_ring {
+            self.set_up_ring();
+        }
         loop {
             let wait = self.patience();
             if let Err(error) = self.poll.poll(&mut events, Some(wait))
@@ -213,12 +226,30 @@ impl Worker {
             self.read_resumed();
             self.end_handshakes(time);
             self.core.end_turn(&mut self.sockets);
+            if let Some(error) = self.sockets.ring_failure.take() {
+                self.note(4, format!("io_uring is not used any more: {error}"));
+            }
             for note in self.core.take_notes() {
                 (self.notes)(&note);
             }
             if self.is_draining && self.core.is_empty() {
                 return;
             }
+        }
+    }
+
+    /// A ring is its thread's. Without one each send is a call of its own.
+    fn set_up_ring(&mut self) {
+        match Ring::new() {
+            Ok(ring) => self.sockets.ring = Some(ring),
+            // All workers have the same reason.
+            Err(error) if self.core.worker() == 0 => {
+                self.note(
+                    5,
+                    format!("io_uring is not available, which costs some processor time: {error}"),
+                );
+            }
+            Err(_) => {}
         }
     }
 
@@ -437,7 +468,7 @@ impl Worker {
         if let Err(error) = connection.stream.flush() {
             return self.broken(link, error);
         }
-        self.core.writable(&mut self.sockets, link);
+        self.core.writable(link);
     }
 
     fn finish_connecting(&mut self, key: usize) {

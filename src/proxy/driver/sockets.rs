@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::IpAddr;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,6 +13,7 @@ use mio::Token;
 
 use super::pipes::Pipes;
 use super::resolver::Resolver;
+use super::ring::Ring;
 use super::socket::Socket;
 use super::stream::Stream;
 use crate::node::Address;
@@ -72,6 +74,10 @@ pub(super) struct WorkerSockets {
     pub(super) resumed: Vec<Link>,
     /// For large values and requests.
     pipes: Pipes,
+    /// What sends to many at once, where there is such a thing.
+    pub(super) ring: Option<Ring>,
+    /// Why there is none any more.
+    pub(super) ring_failure: Option<io::Error>,
 }
 
 /// What a token stands for: the kind is in its last two bits.
@@ -112,6 +118,8 @@ impl WorkerSockets {
             backends: Vec::new(),
             resumed: Vec::new(),
             pipes: Pipes::default(),
+            ring: None,
+            ring_failure: None,
         }
     }
 
@@ -264,6 +272,30 @@ impl Sockets for WorkerSockets {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
+        }
+    }
+
+    fn send_ahead<'a>(
+        &mut self,
+        links: &[Link],
+        bytes: impl Fn(Link) -> &'a [u8],
+        taken: &mut Vec<usize>,
+    ) {
+        let Some(ring) = &mut self.ring else {
+            return;
+        };
+        let (sessions, backends) = (&self.sessions, &self.backends);
+        let sends = links.iter().map(|&link| {
+            let connection = match link {
+                Link::Session(key) => sessions.get(key)?.as_ref()?,
+                Link::Backend(key) => backends.get(key)?.connection.as_ref()?,
+            };
+            let socket = connection.stream.bare().filter(|_| !connection.is_connecting)?;
+            Some((socket.as_fd(), bytes(link)))
+        });
+        if let Err(error) = ring.send_all(sends, taken) {
+            self.ring = None;
+            self.ring_failure = Some(error);
         }
     }
 

@@ -26,10 +26,11 @@ pub(super) enum Flag {
     Http,
     Workers,
     Watch,
+    IoUring,
 }
 
 /// `(flag, letter, name, whether a value follows)`; ours come behind nutcracker's and have no letter.
-const FLAGS: [(Flag, u8, &str, bool); 16] = [
+const FLAGS: [(Flag, u8, &str, bool); 17] = [
     (Flag::Help, b'h', "help", false),
     (Flag::Version, b'V', "version", false),
     (Flag::TestConf, b't', "test-conf", false),
@@ -46,6 +47,7 @@ const FLAGS: [(Flag, u8, &str, bool); 16] = [
     (Flag::Http, 0, "http", true),
     (Flag::Workers, 0, "workers", true),
     (Flag::Watch, 0, "watch", false),
+    (Flag::IoUring, 0, "io-uring", true),
 ];
 
 impl Flag {

@@ -9,6 +9,8 @@ mod configuration;
 mod databases;
 mod ejection;
 mod hostile;
+#[cfg(target_os = "linux")]
+mod io_uring;
 mod limits;
 mod memcached;
 mod memcached_more;

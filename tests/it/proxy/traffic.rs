@@ -130,13 +130,18 @@ fn ask_redis(number: usize, client: &mut Client, round: usize) -> bool {
 
 /// Failures through which `cycle` takes a node while traffic goes on.
 fn through_failures(settings: &[&str], cycle: impl Fn(&Redis, usize)) {
+    through_failures_with(settings, &[], cycle);
+}
+
+/// The same of a proxy with further arguments.
+fn through_failures_with(settings: &[&str], arguments: &[&str], cycle: impl Fn(&Redis, usize)) {
     let Some(redis) = Redis::start(3) else { return };
     if !Program::Ours.is_chosen() {
         return;
     }
     let timeout = format!("timeout: {}", TIMEOUT.as_millis());
-    let proxy =
-        Proxy::start(Program::Ours, &[redis.pool(&[&[timeout.as_str()], settings].concat())]);
+    let pool = redis.pool(&[&[timeout.as_str()], settings].concat());
+    let proxy = Proxy::start_with(Program::Ours, &[pool], arguments);
     let traffic = Traffic::start(6, ask_redis, proxy.port());
     traffic.goes_on("it begins");
     for round in 0..4 {
@@ -159,6 +164,18 @@ fn killed_nodes_under_traffic() {
         redis.kill(node);
         pause(Duration::from_millis(200));
         redis.restart(node);
+    });
+}
+
+#[test]
+fn killed_and_stopped_nodes_under_traffic_without_io_uring() {
+    through_failures_with(&[], &["--io-uring=off"], |redis, node| {
+        redis.kill(node);
+        pause(Duration::from_millis(200));
+        redis.restart(node);
+        redis.stop(node);
+        pause(TIMEOUT + Duration::from_millis(300));
+        redis.resume(node);
     });
 }
 

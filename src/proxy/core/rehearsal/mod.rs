@@ -158,6 +158,7 @@ impl Stage {
             .enumerate()
             .map(|(number, plan)| plan.settings(&format!("pool{number}"), None))
             .collect();
+        stage.wires.is_sending_ahead = true;
         stage.core.passed_from = PASSED_FROM;
         stage.core.piped_from = PASSED_FROM;
         stage.pools = stage.core.set_pools(&mut stage.wires, &settings);
@@ -253,7 +254,7 @@ impl Stage {
         wire.room = wire.room.saturating_add(bytes);
         if std::mem::take(&mut wire.is_full) {
             self.core.begin_turn(self.now);
-            self.core.writable(&mut self.wires, link);
+            self.core.writable(link);
             self.core.end_turn(&mut self.wires);
         }
         self.turn();

@@ -58,7 +58,8 @@ pub(crate) fn walk(seed: Result<u64, &[u8]>, steps: usize) -> usize {
         Err(bytes) => Random::Bytes(bytes.to_vec(), 0),
     };
     let plans = vec![plan(&mut random, Protocol::Redis), plan(&mut random, Protocol::Memcache)];
-    let stage = Stage::new(&plans);
+    let mut stage = Stage::new(&plans);
+    stage.wires.is_sending_ahead = random.one_in(2);
     let mut walk = Walk { stage, random, plans, clients: BTreeMap::new(), next: 0, answered: 0 };
     for _ in 0..steps {
         if walk.random.is_over() {

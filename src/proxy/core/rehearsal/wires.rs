@@ -51,6 +51,8 @@ pub(crate) struct Wires {
     pub(crate) closed: Vec<usize>,
     /// What was sent to them before, and was not looked at.
     pub(crate) left: BTreeMap<usize, Vec<u8>>,
+    /// Whether the system can send to many at once.
+    pub(crate) is_sending_ahead: bool,
     next: u64,
 }
 
@@ -150,6 +152,21 @@ impl Sockets for Wires {
         wire.is_full = count < bytes.len();
         wire.sent.extend_from_slice(&bytes[..count]);
         Ok(count)
+    }
+
+    fn send_ahead<'a>(
+        &mut self,
+        links: &[Link],
+        bytes: impl Fn(Link) -> &'a [u8],
+        taken: &mut Vec<usize>,
+    ) {
+        if !self.is_sending_ahead {
+            return;
+        }
+        for &link in links {
+            let bytes = bytes(link);
+            taken.push(if bytes.is_empty() { 0 } else { self.send(link, bytes).unwrap_or(0) });
+        }
     }
 
     fn pour(&mut self, session: usize, backend: usize) -> io::Result<usize> {

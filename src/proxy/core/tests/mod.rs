@@ -6,6 +6,7 @@ use super::rehearsal::walk;
 
 mod draining;
 mod failures;
+mod flushing;
 mod passages;
 mod pipes;
 mod pressure;

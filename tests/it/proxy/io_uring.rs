@@ -1,0 +1,138 @@
+//! Sends through io_uring and without it: what clients and nodes get is the same.
+
+use std::fs;
+use std::process::Command;
+
+use super::support::Redis;
+use crate::support::eventually;
+use crate::support::is_installed;
+use crate::support::proxy::Program;
+use crate::support::proxy::Proxy;
+use crate::support::proxy_client::Client;
+use crate::support::proxy_client::array;
+use crate::support::proxy_client::request;
+use crate::support::proxy_client::request_of;
+
+const OFF: [&str; 1] = ["--io-uring=off"];
+
+/// How many rings a proxy has.
+fn rings(proxy: &Proxy) -> usize {
+    let files = fs::read_dir(format!("/proc/{}/fd", proxy.process().id())).expect("it lives");
+    let targets = files.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
+    targets.filter(|target| target.to_string_lossy() == "anon_inode:[io_uring]").count()
+}
+
+/// Whether this system lets its programs have one.
+fn is_allowed(proxy: &Proxy) -> bool {
+    let is_refused = proxy.process().log().contains("io_uring is not available");
+    if is_refused {
+        eprintln!("skipped: there is no io_uring here");
+    }
+    !is_refused
+}
+
+#[test]
+fn each_worker_has_one_if_it_may() {
+    let Some(redis) = Redis::start(2) else { return };
+    if !Program::Ours.is_chosen() {
+        return;
+    }
+    let pools = [redis.pool(&[])];
+    let proxy = Proxy::start_with(Program::Ours, &pools, &["--workers=3"]);
+    assert_eq!(proxy.client().ask("PING"), "+PONG\r\n");
+    if is_allowed(&proxy) {
+        eventually("there is one a worker", || rings(&proxy) == 3);
+    }
+    let proxy = Proxy::start_with(Program::Ours, &pools, &OFF);
+    assert_eq!(proxy.client().ask("PING"), "+PONG\r\n");
+    assert_eq!(rings(&proxy), 0);
+    assert!(!proxy.process().log().contains("io_uring"), "{}", proxy.process().log());
+}
+
+#[test]
+fn where_it_is_forbidden_the_proxy_says_so_and_serves() {
+    let Some(redis) = Redis::start(3) else { return };
+    if !Program::Ours.is_chosen() || !is_installed("python3") {
+        return;
+    }
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/proxy/without_io_uring.py");
+    let proxy = Proxy::start_in(Program::Ours, &[redis.pool(&[])], |program| {
+        let mut command = Command::new("python3");
+        command.arg(script).arg(program.get_program()).args(program.get_args());
+        command
+    });
+    talk(&redis, &mut proxy.client());
+    assert_eq!(rings(&proxy), 0);
+    let log = proxy.process().log();
+    let text = "io_uring is not available, which costs some processor time: \
+                Operation not permitted";
+    assert_eq!(log.matches(text).count(), 1, "{log}");
+}
+
+#[test]
+fn a_conversation_is_the_same_with_it_and_without() {
+    let Some(redis) = Redis::start(3) else { return };
+    if !Program::Ours.is_chosen() {
+        return;
+    }
+    for arguments in [&[][..], &OFF] {
+        let proxy = Proxy::start_with(Program::Ours, &[redis.pool(&[])], arguments);
+        talk(&redis, &mut proxy.client());
+    }
+}
+
+/// Requests that go to all nodes at once, and replies of all sizes, short ones and others.
+fn talk(redis: &Redis, client: &mut Client) {
+    let keys: Vec<_> = (0..90).map(|number| redis.key(number % 3, &format!("{number}-"))).collect();
+    let value = |number: usize| format!("{number}-").repeat(1 << (number % 15));
+    let mut mset = vec!["MSET".to_owned()];
+    for (number, key) in keys.iter().enumerate() {
+        mset.extend([key.clone(), value(number)]);
+    }
+    let mset: Vec<_> = mset.iter().map(String::as_bytes).collect();
+    client.send(request_of(&mset));
+    for key in &keys {
+        client.send(request(&format!("GET {key}")));
+    }
+    client.send(request(&format!("MGET {}", keys.join(" "))));
+    assert_eq!(client.reply(), "+OK\r\n");
+    let values: Vec<_> = (0..keys.len()).map(value).collect();
+    for value in &values {
+        assert!(client.reply() == format!("${}\r\n{value}\r\n", value.len()), "{}", value.len());
+    }
+    let values: Vec<_> = values.iter().map(String::as_str).collect();
+    assert!(client.reply() == array(&values));
+}
+
+/// What sockets do not take of what goes out together is sent later, in order, and holds nobody up.
+#[test]
+fn clients_that_read_late_get_everything() {
+    let Some(redis) = Redis::start(2) else { return };
+    if !Program::Ours.is_chosen() {
+        return;
+    }
+    const REPLIES: usize = 100;
+    let proxy = Proxy::start(Program::Ours, &[redis.pool(&[])]);
+    let keys: Vec<_> = (0..4).map(|number| redis.key(number % 2, &format!("{number}-"))).collect();
+    let value = |key: &str| format!("{key} ").repeat(50_000 / (key.len() + 1));
+    let mut reader = proxy.client();
+    for key in &keys {
+        assert_eq!(reader.ask(&format!("SET {key} {key}")), "+OK\r\n");
+        assert_eq!(reader.ask_with(&[b"SET", key.as_bytes(), value(key).as_bytes()]), "+OK\r\n");
+    }
+    let mut late: Vec<_> = keys.iter().map(|_| proxy.client()).collect();
+    for (client, key) in late.iter_mut().zip(&keys) {
+        client.send(request(&format!("GET {key}")).repeat(REPLIES));
+    }
+    let mget = format!("MGET {} {}", keys[0], keys[1]);
+    let values: Vec<_> = keys.iter().map(|key| value(key)).collect();
+    for round in 0..REPLIES {
+        if round % 10 == 0 {
+            assert!(reader.ask(&mget) == array(&[&values[0], &values[1]]));
+        }
+        // Who takes nothing for long would be closed.
+        for (client, value) in late.iter_mut().zip(&values) {
+            assert!(client.reply() == format!("${}\r\n{value}\r\n", value.len()), "{round}");
+        }
+    }
+}
