@@ -291,13 +291,13 @@ impl Core {
             return Ok(false);
         }
         let known = self.backends[key].scanner.known(rest);
+        let may_go_on = self.may_go_on(pending);
         let session = self.sessions.get_mut(pending.session as usize);
         let session = session.filter(|session| session.serial == pending.serial);
         let goes_on = match (pending.purpose, session) {
             (Purpose::Nothing, _) => true,
             (Purpose::Whole, Some(session)) => {
-                let is_next = session.place_of(pending.ticket) == 0 && !session.queue.is_empty();
-                let goes_on = is_next && known >= STREAMED && !pending.asked.may_be_hidden();
+                let goes_on = may_go_on && known >= STREAMED;
                 if goes_on && !self.backends[key].may_be_answered_with(pending.asked, rest) {
                     return Err(Closed::Broken(OTHER_KEY.into()));
                 }
@@ -323,6 +323,17 @@ impl Core {
             return Err(Closed::Broken("a reply is too large to be held".into()));
         }
         Ok(goes_on)
+    }
+
+    /// Whether a reply to this goes on before it is complete, once enough of it is there.
+    pub(super) fn may_go_on(&self, pending: Pending) -> bool {
+        let session = self.sessions.get(pending.session as usize);
+        pending.purpose == Purpose::Whole
+            && !pending.asked.may_be_hidden()
+            && session.is_some_and(|session| {
+                let is_there = session.serial == pending.serial && !session.queue.is_empty();
+                is_there && session.place_of(pending.ticket) == 0
+            })
     }
 
     /// Passes on what has come of a reply.

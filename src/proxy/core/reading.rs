@@ -6,7 +6,7 @@ use super::answers::STREAMED;
 use super::passage::Passage;
 
 /// What is read of a request or reply before most of it may go from socket to socket.
-const HEAD: usize = STREAMED + (1 << 10);
+pub(super) const HEAD: usize = STREAMED + (1 << 10);
 
 /// How a connection is to be read next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

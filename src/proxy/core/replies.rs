@@ -10,6 +10,7 @@ use super::backend::Purpose;
 use super::backend::Scan;
 use super::backend::Stage;
 use super::memcache::Asked;
+use super::reading::HEAD;
 use super::session::BUFFERED;
 use super::sessions::Ending;
 use crate::health::Incident;
@@ -80,8 +81,12 @@ impl Core {
         let Some(backend) = self.backends.get(key) else {
             return rest.len();
         };
-        let asked = backend.queue.front().map_or(Asked::Line, |pending| pending.asked);
-        rest.len() + backend.scanner.missing(rest, asked).min(LARGE_REPLY)
+        let front = backend.queue.front();
+        let asked = front.map_or(Asked::Line, |pending| pending.asked);
+        // Of one that goes on to its client only the head is kept here.
+        let goes_on = front.is_some_and(|&pending| self.may_go_on(pending));
+        let most = if goes_on { HEAD } else { LARGE_REPLY };
+        rest.len() + backend.scanner.missing(rest, asked).min(most)
     }
 
     /// Takes the replies that `bytes` hold, as far as they are complete; `used` is how far that is.

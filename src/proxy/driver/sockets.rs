@@ -25,6 +25,10 @@ use crate::proxy::settings::Endpoint;
 use crate::proxy::tls::NodeTls;
 use crate::topology::Member;
 
+/// So much goes from a node to a client at a time. With no limit a fifth fewer values of 1 MiB were served, for twice
+/// the processor time (Linux 6.18, loopback): what is passed on in large pieces leaves the cache before it is read.
+const PIECE: usize = 256 << 10;
+
 /// A connection.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -197,7 +201,7 @@ impl WorkerSockets {
         let node = self.backends.get(backend)?.connection.as_ref()?.stream.bare()?;
         let client = self.sessions.get(passage.session)?.as_ref()?.stream.bare()?;
         let mut pipe = self.pipes.take()?;
-        let count = match pipe.fill(node, passage.length) {
+        let count = match pipe.fill(node, passage.length.min(PIECE)) {
             Ok(count) => count,
             Err(error) => {
                 self.pipes.give(pipe);
