@@ -64,6 +64,33 @@ fn all_of_a_value_but_its_beginning_and_its_end_goes_past_the_engine() {
 }
 
 #[test]
+fn room_is_kept_for_the_head_of_a_value_that_goes_on_and_for_all_of_another() {
+    let room = |stage: &Stage, backend: usize| stage.core.backends[backend].rest.capacity();
+    let (mut stage, client, backend, answer) = asked(Protocol::Redis);
+    stage.arrive(Link::Backend(backend), &answer[..5000]);
+    stage.turn();
+    assert!((5000..64 << 10).contains(&room(&stage, backend)), "{}", room(&stage, backend));
+    stage.arrive(Link::Backend(backend), &answer[5000..]);
+    stage.turn();
+    assert!(stage.received(client) == answer);
+    // This one waits until the first has been answered, which is another node's.
+    let mut stage = Stage::new(&[PoolPlan::new(Protocol::Redis, &["a", "b"])]);
+    let client = stage.connect(0).expect("there is room");
+    let keys = [format!("b:{SIZE}:1"), format!("b:{SIZE}:2")];
+    keys.iter().for_each(|key| stage.send(client, &request(&["GET", key])));
+    let [a, b] = ["a", "b"].map(|node| stage.connections_to(node)[0]);
+    [a, b].into_iter().for_each(|backend| stage.finish_connecting(backend, true));
+    let answers = [a, b].map(|backend| stage.answer_of(backend).expect("it was asked"));
+    for (backend, answer) in [a, b].into_iter().zip(&answers) {
+        stage.arrive(Link::Backend(backend), &answer[..5000]);
+    }
+    stage.turn();
+    let rooms = [a, b].map(|backend| room(&stage, backend));
+    assert!(rooms.iter().any(|room| (5000..64 << 10).contains(room)), "{rooms:?}");
+    assert!(rooms.iter().any(|room| *room >= SIZE), "{rooms:?}");
+}
+
+#[test]
 fn what_the_client_does_not_take_follows_in_order() {
     let (mut stage, client, backend, answer) = asked(Protocol::Redis);
     stage.wires.get(Link::Session(client)).expect("it is open").room = 50_000;
