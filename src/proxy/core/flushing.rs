@@ -65,7 +65,12 @@ impl Core {
     #[inline]
     fn short_output(&self, link: Link) -> &[u8] {
         let out = match link {
-            Link::Session(key) => self.sessions.get(key).map(|session| &session.out),
+            Link::Session(key) => {
+                let session = self.sessions.get(key);
+                // Answered together such clients send their next requests together, which do not fit into the cache.
+                let session = session.filter(|it| !it.is_bulky && !it.is_large);
+                session.map(|session| &session.out)
+            }
             Link::Backend(key) => {
                 let backend = self.backends.get(key).filter(|backend| backend.is_ready());
                 backend.map(|backend| &backend.out)

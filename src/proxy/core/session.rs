@@ -34,6 +34,8 @@ pub(super) struct Session {
     pub(super) piped: Option<Box<Piped>>,
     /// Whether the last request was a large one.
     pub(super) is_large: bool,
+    /// Whether it sent much when it was read last.
+    pub(super) is_bulky: bool,
     /// The rest is of no use before it has this many bytes.
     pub(super) needed: usize,
     /// Finds the end of a request that arrives in many pieces.
@@ -93,6 +95,7 @@ impl Session {
             large: None,
             piped: None,
             is_large: false,
+            is_bulky: false,
             needed: 0,
             scanner: None,
             lines: RequestScanner::default(),

@@ -17,6 +17,8 @@ use crate::proxy::settings::Protocol;
 const LONGEST: usize = 1 << 30;
 /// Room is kept for so many arguments.
 const ARGS: usize = 4096;
+/// A client that has sent so much at once is answered by itself.
+const BULKY: usize = 16 << 10;
 
 /// What became of the bytes of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +101,7 @@ impl Core {
             return;
         }
         session.is_large &= session.awaits_large();
+        session.is_bulky = bytes.len() >= BULKY;
         let mut bytes = bytes;
         // More of a large request may show to be missing when it has come.
         while self.sessions[key].awaits_large() {

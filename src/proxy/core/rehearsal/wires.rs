@@ -53,6 +53,8 @@ pub(crate) struct Wires {
     pub(crate) left: BTreeMap<usize, Vec<u8>>,
     /// Whether the system can send to many at once.
     pub(crate) is_sending_ahead: bool,
+    /// To whom it was sent like that last.
+    pub(crate) ahead: Vec<Link>,
     next: u64,
 }
 
@@ -163,6 +165,7 @@ impl Sockets for Wires {
         if !self.is_sending_ahead {
             return;
         }
+        self.ahead = links.iter().copied().filter(|&link| !bytes(link).is_empty()).collect();
         for &link in links {
             let bytes = bytes(link);
             taken.push(if bytes.is_empty() { 0 } else { self.send(link, bytes).unwrap_or(0) });

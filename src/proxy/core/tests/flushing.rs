@@ -68,3 +68,26 @@ fn a_client_that_broke_takes_nothing_from_others() {
         assert_eq!(stage.received(client), b"$2\r\n12\r\n");
     }
 }
+
+#[test]
+fn who_has_sent_much_is_not_answered_with_others() {
+    let mut stage = stage();
+    let [one, other] = [(); 2].map(|()| stage.connect(0).expect("there is room"));
+    for (lengths, ahead) in [
+        ([10, 10], &[one, other][..]),
+        ([10, 20_000], &[one]),
+        ([30_000, 40_000], &[]),
+        ([10, 10], &[one, other]),
+    ] {
+        for (client, length) in [one, other].into_iter().zip(lengths) {
+            stage.arrive(Link::Session(client), &request(&["ECHO", &"x".repeat(length)]));
+        }
+        stage.turn();
+        let ahead: Vec<_> = ahead.iter().map(|&client| Link::Session(client)).collect();
+        assert_eq!(stage.wires.ahead, ahead);
+        for (client, length) in [one, other].into_iter().zip(lengths) {
+            let reply = format!("${length}\r\n{}\r\n", "x".repeat(length));
+            assert!(stage.received(client) == reply.as_bytes());
+        }
+    }
+}
