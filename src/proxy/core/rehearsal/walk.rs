@@ -324,9 +324,19 @@ impl Walk {
         }
     }
 
-    /// Everything works again: who is still there is answered, and then all go.
+    fn drain(&mut self) {
+        self.stage.core.begin_turn(self.stage.now);
+        self.stage.core.drain(&mut self.stage.wires);
+        self.stage.core.end_turn(&mut self.stage.wires);
+    }
+
+    /// Everything works again: who is still there is answered, and then all go; or all are told to go first.
     fn end(&mut self) {
         self.stage.wires.refused.clear();
+        let is_drained = self.random.one_in(2);
+        if is_drained {
+            self.drain();
+        }
         for _ in 0..30 {
             let open: Vec<_> = self.stage.wires.all.keys().copied().collect();
             for (is_backend, key) in open {
@@ -337,14 +347,13 @@ impl Walk {
             self.stage.wait(Duration::from_millis(300));
             self.look();
         }
+        assert!(!is_drained || self.stage.core.is_empty(), "clients are kept");
         for (key, client) in &self.clients {
             let session = &self.stage.core.sessions[*key];
             assert!(client.expected.is_empty(), "{client:?} waits for ever: {session:?}");
             assert!(!client.is_leaving, "{client:?} is kept: {session:?}");
         }
-        self.stage.core.begin_turn(self.stage.now);
-        self.stage.core.drain(&mut self.stage.wires);
-        self.stage.core.end_turn(&mut self.stage.wires);
+        self.drain();
         // As long as the rest of a request may still come.
         self.stage.wait(Duration::from_secs(1));
         assert!(self.stage.core.is_empty(), "clients are kept");
