@@ -72,7 +72,7 @@ impl Crew {
     /// Where a pool cannot listen, or what the system says against a thread.
     pub(super) fn start(
         count: usize,
-        has_rings: bool,
+        uses_io_uring: bool,
         config: &NutcrackerConfig,
         notes: &Notes,
         patience: &mut Patience,
@@ -80,8 +80,9 @@ impl Crew {
         let complain = |error: io::Error| format!("a worker cannot be started: {error}");
         let (mut handles, mut workers) = (Vec::new(), Vec::new());
         for number in 0..count {
-            let (worker, handle) = Worker::new(number as u32, count, has_rings, Arc::clone(notes))
-                .map_err(complain)?;
+            let (worker, handle) =
+                Worker::new(number as u32, count, uses_io_uring, Arc::clone(notes))
+                    .map_err(complain)?;
             workers.push(worker);
             handles.push(handle);
         }

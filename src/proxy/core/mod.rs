@@ -80,14 +80,14 @@ pub(super) trait Sockets {
     /// first the next time: some of it may be on its way.
     fn send(&mut self, link: Link, bytes: &[u8]) -> io::Result<usize>;
 
-    /// Sends to many sockets at once what they take at the moment, where the system can. Into `taken` goes for each of
-    /// `links` how much that is. Where it is less than all, for whatever reason, [`send`](Self::send) follows. Nothing
-    /// goes into it where the system cannot.
+    /// Sends to many sockets at once what they take at the moment, as [`send`](Self::send) does it one by one, where the
+    /// system can: what came of it is in `sent`, in the order of `links`. Whoever has no bytes is sent none; whoever has,
+    /// may be sent none. Where the system cannot, `sent` is empty.
     fn send_ahead<'a>(
         &mut self,
         links: &[Link],
         bytes: impl Fn(Link) -> &'a [u8],
-        taken: &mut Vec<usize>,
+        sent: &mut Vec<io::Result<usize>>,
     );
 
     /// Sends what the socket of a backend takes of what is in a session's pipe, and answers how much is left in it.
@@ -135,8 +135,8 @@ pub(super) struct Core {
     wall_origin: u64,
     /// What has something to send at the end of the turn.
     dirty: Vec<Link>,
-    /// Room for how much of that was taken at once.
-    taken: Vec<usize>,
+    /// Room for what came of it.
+    sent: Vec<io::Result<usize>>,
     /// Sessions that may go on with requests they have sent, and their serial numbers.
     woken: Vec<(usize, u32)>,
     next_serial: u32,
@@ -194,7 +194,7 @@ impl Core {
             micros: 0,
             wall_origin: wall,
             dirty: Vec::new(),
-            taken: Vec::new(),
+            sent: Vec::new(),
             woken: Vec::new(),
             next_serial: 0,
             args: Vec::new(),
@@ -226,6 +226,10 @@ impl Core {
 
     /// The turn ends: what was answered and asked in it is sent.
     pub(super) fn end_turn(&mut self, sockets: &mut impl Sockets) {
+        if self.micros >= self.next_deadline.min(self.next_chores) {
+            // What sockets take by now is not held against anybody.
+            self.flush(sockets);
+        }
         if self.micros >= self.next_deadline {
             self.expire(sockets);
         }
@@ -235,6 +239,8 @@ impl Core {
                 self.buffers.release_blocks();
                 self.room = Room::default();
                 self.retrievals = Vec::new();
+                self.sent = Vec::new();
+                self.dirty.shrink_to_fit();
                 self.next_release = self.micros + RELEASE.as_micros() as u64;
             }
             self.next_chores = match self.is_draining {

@@ -118,7 +118,7 @@ pub(super) struct Worker {
     /// So many clients leave enough descriptors for the nodes.
     room: usize,
     /// Whether it sends through io_uring, if it can.
-    has_ring: bool,
+    uses_io_uring: bool,
 }
 
 /// How to reach a worker.
@@ -136,7 +136,7 @@ impl Handle {
 }
 
 impl Worker {
-    /// A worker, and how to reach it. With `has_ring` it sends through io_uring, if it can.
+    /// A worker, and how to reach it. With `uses_io_uring` it sends through io_uring, if it can.
     ///
     /// # Errors
     ///
@@ -144,7 +144,7 @@ impl Worker {
     pub(super) fn new(
         number: u32,
         workers: usize,
-        has_ring: bool,
+        uses_io_uring: bool,
         notes: Notes,
     ) -> io::Result<(Self, Handle)> {
         let poll = Poll::new()?;
@@ -173,7 +173,7 @@ impl Worker {
             is_draining: false,
             workers,
             room: usize::MAX,
-            has_ring,
+            uses_io_uring,
         };
         Ok((worker, Handle { orders: sender, waker }))
     }
@@ -182,7 +182,7 @@ impl Worker {
     pub(super) fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS);
         let mut policy = Policy::of_this_thread(now());
-        if self.has_ring {
+        if self.uses_io_uring {
             self.set_up_ring();
         }
         loop {
@@ -240,16 +240,20 @@ impl Worker {
 
     /// A ring is its thread's. Without one each send is a call of its own.
     fn set_up_ring(&mut self) {
-        match Ring::new() {
-            Ok(ring) => self.sockets.ring = Some(ring),
-            // All workers have the same reason.
-            Err(error) if self.core.worker() == 0 => {
-                self.note(
-                    5,
-                    format!("io_uring is not available, which costs some processor time: {error}"),
-                );
-            }
-            Err(_) => {}
+        let error = match Ring::new() {
+            Ok(ring) => return self.sockets.ring = Some(ring),
+            Err(error) => error,
+        };
+        // What the system refuses to one it refuses to all.
+        let is_refused = matches!(
+            error.kind(),
+            io::ErrorKind::PermissionDenied
+                | io::ErrorKind::Unsupported
+                | io::ErrorKind::InvalidInput
+        );
+        if !is_refused || self.core.worker() == 0 {
+            let text = "io_uring is not available, which costs some processor time";
+            self.note(5, format!("{text}: {error}"));
         }
     }
 
@@ -397,7 +401,8 @@ impl Worker {
             2 + pool.topology.current().members().len() * pool.server_connections
         };
         let nodes: usize = pools.iter().map(of_pool).sum();
-        let own = nodes + 2 * pipes::MOST;
+        // And the ring.
+        let own = nodes + 2 * pipes::MOST + 1;
         (limit.saturating_sub(RESERVED) / self.workers.max(1)).saturating_sub(own)
     }
 

@@ -283,7 +283,7 @@ impl Sockets for WorkerSockets {
         &mut self,
         links: &[Link],
         bytes: impl Fn(Link) -> &'a [u8],
-        taken: &mut Vec<usize>,
+        sent: &mut Vec<io::Result<usize>>,
     ) {
         let Some(ring) = &mut self.ring else {
             return;
@@ -297,7 +297,7 @@ impl Sockets for WorkerSockets {
             let socket = connection.stream.bare().filter(|_| !connection.is_connecting)?;
             Some((socket.as_fd(), bytes(link)))
         });
-        if let Err(error) = ring.send_all(sends, taken) {
+        if let Err(error) = ring.send_all(sends, sent) {
             self.ring = None;
             self.ring_failure = Some(error);
         }

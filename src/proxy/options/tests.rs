@@ -159,6 +159,16 @@ fn an_http_port_alone_is_on_the_loopback_address() {
 }
 
 #[test]
+fn io_uring_is_used_or_not() {
+    assert!(options(&[]).io_uring);
+    assert!(options(&["--io-uring=auto"]).io_uring);
+    assert!(!options(&["--io-uring", "off"]).io_uring);
+    for arguments in [&["--io-uring=on"][..], &["--io-uring="], &["--io-uring"]] {
+        assert_eq!(error(arguments), "option --io-uring requires auto or off", "{arguments:?}");
+    }
+}
+
+#[test]
 fn workers_are_a_number_or_as_many_as_cores() {
     assert_eq!(options(&["--workers", "4"]).workers.count().get(), 4);
     assert_eq!(options(&["--workers=auto"]).workers, Workers::Auto);

@@ -21,8 +21,8 @@ FORBID = struct.pack("HBBI", 0x06, 0, 0, SECCOMP_RET_ERRNO | EPERM)
 ALLOW = struct.pack("HBBI", 0x06, 0, 0, SECCOMP_RET_ALLOW)
 
 code = ctypes.create_string_buffer(LOAD_NUMBER + IF_EQUAL + FORBID + ALLOW)
-# struct sock_fprog
-program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", 4, ctypes.addressof(code)))
+# struct sock_fprog: as aligned as in C
+program = ctypes.create_string_buffer(struct.pack("@HP", 4, ctypes.addressof(code)))
 libc = ctypes.CDLL(None, use_errno=True)
 for arguments in [
     (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0),

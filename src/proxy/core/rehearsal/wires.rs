@@ -160,7 +160,7 @@ impl Sockets for Wires {
         &mut self,
         links: &[Link],
         bytes: impl Fn(Link) -> &'a [u8],
-        taken: &mut Vec<usize>,
+        sent: &mut Vec<io::Result<usize>>,
     ) {
         if !self.is_sending_ahead {
             return;
@@ -168,7 +168,7 @@ impl Sockets for Wires {
         self.ahead = links.iter().copied().filter(|&link| !bytes(link).is_empty()).collect();
         for &link in links {
             let bytes = bytes(link);
-            taken.push(if bytes.is_empty() { 0 } else { self.send(link, bytes).unwrap_or(0) });
+            sent.push(if bytes.is_empty() { Ok(0) } else { self.send(link, bytes) });
         }
     }
 

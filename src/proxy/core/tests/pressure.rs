@@ -194,6 +194,21 @@ fn another_asks(stage: &mut Stage) -> usize {
 }
 
 #[test]
+fn a_client_that_reads_again_when_its_time_is_over_stays() {
+    let (mut stage, client, _) = with_a_slow_client(b"$2\r\nab\r\n");
+    another_asks(&mut stage);
+    // Time has passed without a turn: the machine had others to serve. The first event is that it reads.
+    stage.now += Duration::from_millis(350);
+    stage.take(Link::Session(client), usize::MAX);
+    assert!(stage.is_open(client));
+    // And who has still not read then does not.
+    let (mut stage, client, _) = with_a_slow_client(b"$2\r\nab\r\n");
+    another_asks(&mut stage);
+    stage.wait(Duration::from_millis(350));
+    assert!(!stage.is_open(client));
+}
+
+#[test]
 fn a_client_that_reads_slowly_has_all_the_time_if_nobody_waits() {
     let (mut stage, client, _) = with_a_slow_client(b"$2\r\nab\r\n");
     let mut received = Vec::new();

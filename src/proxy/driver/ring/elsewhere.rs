@@ -19,7 +19,7 @@ impl Ring {
     pub(in crate::proxy::driver) fn send_all<'a>(
         &mut self,
         _sends: impl Iterator<Item = Option<(BorrowedFd<'a>, &'a [u8])>>,
-        _taken: &mut Vec<usize>,
+        _sent: &mut Vec<io::Result<usize>>,
     ) -> io::Result<()> {
         match self.0 {}
     }
