@@ -292,6 +292,9 @@ impl Worker {
     fn take_pools(&mut self, pools: &[Arc<PoolSettings>], listeners: Vec<Option<ListenerOrder>>) {
         let places = self.core.set_pools(&mut self.sockets, pools);
         self.room = self.room_for_clients(pools);
+        if self.room == 0 && self.core.worker() == 0 {
+            self.note(4, "the limit of descriptors leaves none for clients".to_owned());
+        }
         // Listeners of pools that are gone.
         for listener in &mut self.listeners {
             if listener.as_ref().is_some_and(|listener| !places.contains(&listener.pool)) {

@@ -1,5 +1,6 @@
 //! What is bounded: clients, connections, and the memory of those who do not read.
 
+use std::process::Command;
 use std::time::Duration;
 
 use super::support::Memcacheds;
@@ -54,6 +55,36 @@ fn one_client_of_memcached_too_many_is_told_so() {
     });
 }
 
+#[test]
+fn a_limit_that_leaves_nothing_for_clients_is_told() {
+    let Some(redis) = Redis::start(1) else { return };
+    if !Program::Ours.is_chosen() {
+        return;
+    }
+    for (limit, is_told) in [(64, true), (256, false)] {
+        let proxy = Proxy::start_in(Program::Ours, &[redis.pool(&[])], |program| {
+            let mut program = limited(limit, program);
+            program.arg("--workers=3");
+            program
+        });
+        let reply = proxy.client().ask("PING");
+        let told = "-ERR max number of clients reached\r\n";
+        assert_eq!(reply, if is_told { told } else { PONG });
+        let text = "the limit of descriptors leaves none for clients";
+        eventually("it is told once", || {
+            proxy.process().log().matches(text).count() == usize::from(is_told)
+        });
+    }
+}
+
+/// A program that may have so many descriptors.
+fn limited(descriptors: u32, program: Command) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("ulimit -n {descriptors}; exec \"$0\" \"$@\"")]);
+    command.arg(program.get_program()).args(program.get_args());
+    command
+}
+
 /// Row 69 and section 8.2: without descriptors there are no more clients, and those there are go on.
 #[test]
 fn without_descriptors_the_clients_there_are_go_on() {
@@ -61,12 +92,8 @@ fn without_descriptors_the_clients_there_are_go_on() {
     if !Program::Ours.is_chosen() {
         return;
     }
-    let proxy = Proxy::start_in(Program::Ours, &[redis.pool(&[])], |program| {
-        let mut command = std::process::Command::new("sh");
-        command.args(["-c", "ulimit -n 64; exec \"$0\" \"$@\""]).arg(program.get_program());
-        command.args(program.get_args());
-        command
-    });
+    let pools = [redis.pool(&[])];
+    let proxy = Proxy::start_in(Program::Ours, &pools, |program| limited(64, program));
     let [a, b] = [0, 1].map(|node| redis.key(node, "key"));
     let mut first = proxy.client();
     assert_eq!(first.ask(&format!("SET {a} v")), OK);
