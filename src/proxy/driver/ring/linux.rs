@@ -90,8 +90,9 @@ impl Ring {
         let Some(ring) = &mut self.ring else {
             return Err(io::ErrorKind::Unsupported.into());
         };
+        // How much has been sent of those that are not answered is not known.
         for send in &self.entries {
-            sent[place_of(send)] = Err(io::Error::other("how much was sent is not known"));
+            sent[place_of(send)] = Err(io::ErrorKind::Other.into());
         }
         // SAFETY: The caller has borrowed the sockets and the bytes of the entries for longer than this call, and the
         // kernel looks at neither after it: with MSG_DONTWAIT a send is made or refused while it is handed over, and is
