@@ -11,6 +11,8 @@ use crate::proxy::core::Reading;
 
 /// Reads of one connection in a turn, so that the others have theirs.
 const READS: usize = 3;
+/// Pieces of a large value in a turn: values that go to several clients come to their ends at one pace.
+const PIECES: usize = 1;
 /// As many times as many of one that is not read again.
 const DRAINED: usize = 32;
 
@@ -25,7 +27,8 @@ impl Worker {
             if reading == Reading::Not || !self.is_readable(link) {
                 return;
             }
-            if turn == READS {
+            let most = if matches!(reading, Reading::Passage(_)) { PIECES } else { READS };
+            if turn >= most {
                 return self.sockets.resumed.push(link);
             }
             match self.read_once(link, reading) {
