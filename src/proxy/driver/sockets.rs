@@ -25,8 +25,9 @@ use crate::proxy::settings::Endpoint;
 use crate::proxy::tls::NodeTls;
 use crate::topology::Member;
 
-/// So much goes from a node to a client at a time. With no limit a fifth fewer values of 1 MiB were served, for twice
-/// the processor time (Linux 6.18, loopback): what is passed on in large pieces leaves the cache before it is read.
+/// So much goes from a node to a client at a time. With no limit a fifth fewer values of 1 MiB were served, each for 1.4
+/// to 2 times the processor time (Linux 6.18, loopback): what is passed on in large pieces leaves the cache before it is
+/// read.
 const PIECE: usize = 256 << 10;
 
 /// A connection.
