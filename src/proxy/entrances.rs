@@ -22,6 +22,7 @@ use socket2::Type;
 
 use super::driver::Listening;
 use super::log;
+use super::pacing::Pacing;
 use super::socket_file::SocketFile;
 use crate::config::PoolConfig;
 use crate::node::Address;
@@ -83,7 +84,7 @@ impl Entrance {
     pub(super) fn suit(&self, config: &PoolConfig) -> Result<(), String> {
         let suit = || {
             for socket in &self.sockets {
-                if let Listening::Tcp(socket) = socket {
+                if let Listening::Tcp(socket, _) = socket {
                     let shares = config.reuseport() || self.sockets.len() > 1;
                     SockRef::from(socket).set_reuse_port(shares)?;
                 }
@@ -118,7 +119,9 @@ fn listen_tcp(
         drop(bind(address, false)?);
     }
     let listening = |_| {
-        let socket = Listening::Tcp(bind(address, shares)?.into());
+        let socket = bind(address, shares)?;
+        let pacing = Pacing::take_from(&socket);
+        let socket = Listening::Tcp(socket.into(), pacing);
         set_backlog(&socket, config)?;
         Ok(socket)
     };
@@ -160,7 +163,7 @@ fn listen_unix(
 fn set_backlog(socket: &Listening, config: &PoolConfig) -> io::Result<()> {
     let backlog = i32::try_from(config.backlog()).unwrap_or(i32::MAX);
     match socket {
-        Listening::Tcp(socket) => SockRef::from(socket).listen(backlog),
+        Listening::Tcp(socket, _) => SockRef::from(socket).listen(backlog),
         Listening::Unix(socket) => SockRef::from(socket).listen(backlog),
     }
 }
@@ -205,5 +208,24 @@ mod tests {
         let error = Entrance::open(&theirs, 3).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
         assert!(error.to_string().ends_with(": Address already in use"), "{error}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn clients_of_the_same_machine_are_not_sent_anything_at_a_pace() {
+        let congestion_control = |listening: &Listening| match listening {
+            Listening::Tcp(socket, _) => rustix::net::sockopt::tcp_congestion(socket).unwrap(),
+            Listening::Unix(_) => unreachable!(),
+        };
+        let plain = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let of_system = rustix::net::sockopt::tcp_congestion(&plain).unwrap();
+        let expected = if of_system.starts_with("bbr") { "reno" } else { &of_system };
+        let address = plain.local_addr().unwrap();
+        drop(plain);
+        let pool = pool(&address.to_string());
+        let entrance = Entrance::open(&pool, 2).unwrap();
+        for socket in entrance.sockets.iter().chain(&entrance.sockets(&pool).unwrap()) {
+            assert_eq!(congestion_control(socket), expected);
+        }
     }
 }

@@ -26,6 +26,7 @@ mod entrances;
 mod host;
 mod log;
 mod options;
+mod pacing;
 mod patience;
 mod pools;
 mod reply;

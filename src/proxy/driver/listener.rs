@@ -10,12 +10,14 @@ use mio::net::TcpListener;
 use mio::net::UnixListener;
 
 use super::socket::Socket;
+use crate::proxy::pacing::Pacing;
 use crate::proxy::tls::ListenerTls;
 
 /// A listening socket, as it is handed to a worker.
 #[derive(Debug)]
 pub(in crate::proxy) enum Listening {
-    Tcp(std::net::TcpListener),
+    /// And what connections have to be given back that leave the machine.
+    Tcp(std::net::TcpListener, Pacing),
     Unix(std::os::unix::net::UnixListener),
 }
 
@@ -23,7 +25,7 @@ impl Listening {
     /// Another handle to the same socket.
     pub(in crate::proxy) fn try_clone(&self) -> io::Result<Self> {
         Ok(match self {
-            Self::Tcp(listener) => Self::Tcp(listener.try_clone()?),
+            Self::Tcp(listener, pacing) => Self::Tcp(listener.try_clone()?, pacing.clone()),
             Self::Unix(listener) => Self::Unix(listener.try_clone()?),
         })
     }
@@ -45,7 +47,7 @@ pub(super) struct Listener {
 
 #[derive(Debug)]
 enum ListenerSocket {
-    Tcp(TcpListener),
+    Tcp(TcpListener, Pacing),
     Unix(UnixListener),
 }
 
@@ -61,9 +63,9 @@ impl Listener {
     ) -> io::Result<Self> {
         let registry = Arc::clone(registry);
         let mut socket = match listening {
-            Listening::Tcp(listener) => {
+            Listening::Tcp(listener, pacing) => {
                 listener.set_nonblocking(true)?;
-                ListenerSocket::Tcp(TcpListener::from_std(listener))
+                ListenerSocket::Tcp(TcpListener::from_std(listener), pacing)
             }
             Listening::Unix(listener) => {
                 listener.set_nonblocking(true)?;
@@ -71,7 +73,7 @@ impl Listener {
             }
         };
         match &mut socket {
-            ListenerSocket::Tcp(listener) => {
+            ListenerSocket::Tcp(listener, _) => {
                 registry.register(listener, token, Interest::READABLE)?
             }
             ListenerSocket::Unix(listener) => {
@@ -84,7 +86,11 @@ impl Listener {
     /// The next client.
     pub(super) fn accept(&self) -> io::Result<Socket> {
         match &self.socket {
-            ListenerSocket::Tcp(listener) => listener.accept().map(|(it, _)| Socket::Tcp(it)),
+            ListenerSocket::Tcp(listener, pacing) => {
+                let (stream, peer) = listener.accept()?;
+                pacing.give_back(&stream, peer);
+                Ok(Socket::Tcp(stream))
+            }
             ListenerSocket::Unix(listener) => listener.accept().map(|(it, _)| Socket::Unix(it)),
         }
     }
@@ -94,7 +100,7 @@ impl Drop for Listener {
     /// The socket may go on elsewhere, and then closing it here is not enough for the poll to forget it.
     fn drop(&mut self) {
         let _ = match &mut self.socket {
-            ListenerSocket::Tcp(listener) => self.registry.deregister(listener),
+            ListenerSocket::Tcp(listener, _) => self.registry.deregister(listener),
             ListenerSocket::Unix(listener) => self.registry.deregister(listener),
         };
     }

@@ -13,6 +13,10 @@ use mio::Registry;
 use mio::Token;
 use mio::net::TcpStream;
 use mio::net::UnixStream;
+use socket2::Domain;
+use socket2::Type;
+
+use crate::proxy::pacing::Pacing;
 
 /// A connected socket, or one that is about to be.
 #[derive(Debug)]
@@ -24,7 +28,14 @@ pub(super) enum Socket {
 impl Socket {
     /// Begins to connect.
     pub(super) fn connect(address: SocketAddr) -> io::Result<Self> {
-        TcpStream::connect(address).map(Self::Tcp)
+        let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        let pacing = Pacing::take_from(&socket);
+        match socket.connect(&address.into()) {
+            Err(error) if !is_in_progress(&error) => return Err(error),
+            _ => pacing.give_back(&socket, address),
+        }
+        Ok(Self::Tcp(TcpStream::from_std(socket.into())))
     }
 
     /// Begins to connect to the unix socket at `path`.
@@ -126,5 +137,56 @@ impl Write for Socket {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+fn is_in_progress(error: &io::Error) -> bool {
+    rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::INPROGRESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_connection_is_in_progress_or_refused() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut socket = Socket::connect(address).unwrap();
+        let (mut peer, from) = listener.accept().unwrap();
+        socket.finish_connecting().unwrap();
+        assert!(socket.is_connected());
+        assert!(matches!(&socket, Socket::Tcp(stream) if stream.local_addr().unwrap() == from));
+        let nothing = socket.read(&mut [0; 1]).unwrap_err();
+        assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+        socket.write_all(b"x").unwrap();
+        let mut byte = [0];
+        peer.read_exact(&mut byte).unwrap();
+        assert_eq!(&byte, b"x");
+
+        drop(listener);
+        // Some systems say so at once.
+        let refused = Socket::connect(address).and_then(|socket| {
+            while !socket.is_connected() {
+                socket.finish_connecting()?;
+                std::thread::yield_now();
+            }
+            Ok(())
+        });
+        assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_stays_in_the_machine_is_not_paced() {
+        use rustix::net::sockopt::tcp_congestion;
+
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = Socket::connect(listener.local_addr().unwrap()).unwrap();
+        let of_system = tcp_congestion(&listener).unwrap();
+        let expected = if of_system.starts_with("bbr") { "reno" } else { &of_system };
+        assert_eq!(tcp_congestion(&socket).unwrap(), expected);
     }
 }
