@@ -1,7 +1,7 @@
 //! A pipe in the kernel, through which bytes go from one socket to another without being copied (splice(2)).
 //!
-//! A bare loop that passes values of 1 MiB on takes 200 microseconds of processor time for each like this, instead of
-//! 330 to 540 with reads and writes of 64 to 256 KiB (Linux 6.18, loopback); below 64 KiB there is no difference.
+//! The proxy takes 110 microseconds of processor time for a reply of 1 MiB like this, and 160 if it reads and writes
+//! 256 KiB at a time; 160 and 280 for a request of 1 MiB (Linux 6.18, loopback). Below 64 KiB there is no difference.
 
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;
