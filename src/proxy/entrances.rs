@@ -212,20 +212,21 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn clients_of_the_same_machine_are_not_sent_anything_at_a_pace() {
-        let congestion_control = |listening: &Listening| match listening {
-            Listening::Tcp(socket, _) => rustix::net::sockopt::tcp_congestion(socket).unwrap(),
-            Listening::Unix(_) => unreachable!(),
-        };
-        let plain = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let of_system = rustix::net::sockopt::tcp_congestion(&plain).unwrap();
-        let expected = if of_system.starts_with("bbr") { "reno" } else { &of_system };
-        let address = plain.local_addr().unwrap();
-        drop(plain);
+    fn sockets_for_the_workers_are_not_paced_and_know_what_was_taken() {
+        use crate::proxy::pacing::tests::congestion_control;
+
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let of_system = congestion_control(&free);
+        let address = free.local_addr().unwrap();
+        drop(free);
         let pool = pool(&address.to_string());
         let entrance = Entrance::open(&pool, 2).unwrap();
-        for socket in entrance.sockets.iter().chain(&entrance.sockets(&pool).unwrap()) {
-            assert_eq!(congestion_control(socket), expected);
+        for socket in entrance.sockets(&pool).unwrap() {
+            let Listening::Tcp(socket, pacing) = &socket else { unreachable!() };
+            let unpaced = congestion_control(socket);
+            assert!(!unpaced.starts_with("bbr"), "{unpaced}");
+            pacing.give_back(socket, "192.0.2.1:7".parse().unwrap());
+            assert_eq!(congestion_control(socket), of_system);
         }
     }
 }

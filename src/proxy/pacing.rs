@@ -1,16 +1,30 @@
 //! What stays within the machine is not paced.
 //!
-//! Where BBR is the system's congestion control, each part of a large value waits for a timer, so that it leaves at the
-//! pace that the link ahead seems to have. From process to process there is no link, and the timers take longer than
-//! all the rest: with them 1,500 values of 1 MiB were stored in a second, and without 3,100, for less than half of the
-//! processor time (Linux 6.18, loopback). A connection that began with them keeps them under any other congestion control, so
-//! sockets go without from the start, and those that turn out to leave the machine get back what was theirs.
+//! Where BBR is the system's congestion control, each part of a large value waits for a timer, so that it leaves at
+//! the pace that the link ahead seems to have. From process to process there is no link, and the timers take longer
+//! than all the rest: with them 1,500 values of 1 MiB were stored in a second, and without 3,100, for less than half of
+//! the processor time (Linux 6.18, loopback). A connection that began with them keeps them under any other congestion
+//! control, so sockets go without from the start, and those that turn out to leave the machine get back what was theirs.
+
+#[cfg(not(target_os = "linux"))]
+mod elsewhere;
+#[cfg(target_os = "linux")]
+mod linux;
 
 use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 
-/// What sockets have without timers. Every Linux has it, and everybody may choose it.
+use socket2::Domain;
+use socket2::Socket;
+use socket2::Type;
+
+#[cfg(not(target_os = "linux"))]
+use elsewhere as system;
+#[cfg(target_os = "linux")]
+use linux as system;
+
+/// What sockets have without timers. Every Linux has it, and anybody may choose it unless that is forbidden.
 const UNPACED: &str = "reno";
 
 /// The congestion control that sockets would have: nothing, if it does not pace what they send.
@@ -21,119 +35,120 @@ impl Pacing {
     /// Takes it from a socket that is not connected yet, and from what will be accepted there.
     pub(super) fn take_from(socket: impl AsFd) -> Self {
         let paced = system::congestion_control(&socket).filter(|name| name.starts_with("bbr"));
-        Self(paced.filter(|_| system::set_congestion_control(&socket, UNPACED)))
+        // What cannot be given back is not taken.
+        let taken = paced.filter(|name| can_choose(name));
+        Self(taken.filter(|_| system::set_congestion_control(&socket, UNPACED)))
     }
 
     /// Gives it back to a connection that leaves the machine.
     pub(super) fn give_back(&self, connection: impl AsFd, peer: SocketAddr) {
-        let Some(name) = &self.0 else {
-            return;
-        };
-        let local = rustix::net::getsockname(&connection).ok();
-        let local = local.and_then(|address| SocketAddr::try_from(address).ok());
-        if !local.is_some_and(|local| is_within(local.ip(), peer.ip())) {
-            // Without it the connection works as well, and nobody can be told.
+        if let Some(name) = &self.0
+            && !is_within(&connection, peer.ip().to_canonical())
+            // The way there may have one of its own (ip-route(8), `congctl`), which is in force by now.
+            && system::congestion_control(&connection).as_deref() == Some(UNPACED)
+        {
+            // It could be set before, and the connection works without it.
             let _ = system::set_congestion_control(&connection, name);
         }
     }
 }
 
-/// Whether what goes from one address to the other stays in the machine.
-fn is_within(local: IpAddr, peer: IpAddr) -> bool {
-    let (local, peer) = (local.to_canonical(), peer.to_canonical());
-    peer.is_loopback() || peer == local
+/// Whether this process may choose that one (`/proc/sys/net/ipv4/tcp_allowed_congestion_control`).
+fn can_choose(name: &str) -> bool {
+    let Ok(socket) = Socket::new(Domain::IPV4, Type::STREAM, None) else {
+        return false;
+    };
+    // To choose what it has is always allowed.
+    system::set_congestion_control(&socket, UNPACED)
+        && system::set_congestion_control(&socket, name)
 }
 
-#[cfg(target_os = "linux")]
-mod system {
-    use std::os::fd::AsFd;
-
-    use rustix::net::sockopt;
-
-    pub(super) fn congestion_control(socket: impl AsFd) -> Option<String> {
-        sockopt::tcp_congestion(socket).ok()
+/// Whether the connection stays in the machine. Other addresses of its own are taken for other machines.
+fn is_within(connection: impl AsFd, peer: IpAddr) -> bool {
+    // Who connects to no address in particular is connected to this machine.
+    if peer.is_loopback() || peer.is_unspecified() {
+        return true;
     }
-
-    /// Answers whether it has been set.
-    pub(super) fn set_congestion_control(socket: impl AsFd, name: &str) -> bool {
-        sockopt::set_tcp_congestion(socket, name).is_ok()
-    }
+    let local = rustix::net::getsockname(connection).ok();
+    let local = local.and_then(|address| SocketAddr::try_from(address).ok());
+    local.is_some_and(|local| local.ip().to_canonical() == peer)
 }
 
-/// Nothing is known of others that pace by themselves.
-#[cfg(not(target_os = "linux"))]
-mod system {
-    use std::os::fd::AsFd;
+#[cfg(all(test, target_os = "linux"))]
+pub(super) mod tests {
+    use std::net::TcpListener;
+    use std::net::TcpStream;
 
-    pub(super) fn congestion_control(_: impl AsFd) -> Option<String> {
-        None
-    }
-
-    pub(super) fn set_congestion_control(_: impl AsFd, _: &str) -> bool {
-        false
-    }
-}
-
-#[cfg(test)]
-mod tests {
     use super::*;
 
+    /// Gives a socket BBR, if the system has it, and says what it has then and what it should have unpaced.
+    pub(in crate::proxy) fn pace(socket: impl AsFd) -> (String, String) {
+        // To ask for one that is not there may load a module.
+        let available = "/proc/sys/net/ipv4/tcp_available_congestion_control";
+        let available = std::fs::read_to_string(available).unwrap();
+        let is_paced = available.split_whitespace().any(|name| name == "bbr")
+            && system::set_congestion_control(&socket, "bbr");
+        if !is_paced {
+            eprintln!("there is no bbr here, or we may not have it");
+        }
+        let name = congestion_control(&socket);
+        let unpaced = if name.starts_with("bbr") { UNPACED.to_owned() } else { name.clone() };
+        (name, unpaced)
+    }
+
+    pub(in crate::proxy) fn congestion_control(socket: impl AsFd) -> String {
+        system::congestion_control(socket).unwrap()
+    }
+
     #[test]
-    fn addresses_of_one_machine_are_told_from_others() {
+    fn it_is_taken_from_a_listener_and_given_back_to_who_leaves() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (before, unpaced) = pace(&listener);
+        let pacing = Pacing::take_from(&listener);
+        assert_eq!(pacing.0, (before != unpaced).then(|| before.clone()));
+        assert_eq!(congestion_control(&listener), unpaced);
+
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (accepted, peer) = listener.accept().unwrap();
+        for peer in [peer, "[::ffff:127.0.0.1]:1".parse().unwrap(), "0.0.0.0:1".parse().unwrap()] {
+            pacing.give_back(&accepted, peer);
+            assert_eq!(congestion_control(&accepted), unpaced, "{peer}");
+        }
+        pacing.give_back(&accepted, "192.0.2.1:7".parse().unwrap());
+        assert_eq!(congestion_control(&accepted), before);
+    }
+
+    #[test]
+    fn the_same_address_at_both_ends_is_this_machine() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        // Some address of this machine, if it has one: nothing is sent.
+        let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
         for (local, peer, is_expected) in [
-            ("127.0.0.1", "127.0.0.1", true),
             ("127.0.0.1", "127.3.2.1", true),
-            ("::1", "::1", true),
-            ("::ffff:127.0.0.1", "::ffff:127.0.0.1", true),
-            ("192.0.2.7", "192.0.2.7", true),
-            ("::ffff:192.0.2.7", "::ffff:192.0.2.7", true),
-            ("2001:db8::7", "2001:db8::7", true),
-            ("192.0.2.7", "192.0.2.8", false),
-            ("2001:db8::7", "2001:db8::8", false),
-            ("::ffff:192.0.2.7", "::ffff:192.0.2.8", false),
+            ("127.0.0.1", "192.0.2.7", false),
+            ("127.0.0.1", "2001:db8::7", false),
         ] {
-            let is_found = is_within(local.parse().unwrap(), peer.parse().unwrap());
-            assert_eq!(is_found, is_expected, "{local} {peer}");
+            assert_eq!(listener.local_addr().unwrap().ip(), local.parse::<IpAddr>().unwrap());
+            assert_eq!(is_within(&listener, peer.parse().unwrap()), is_expected, "{peer}");
+        }
+        if socket.connect("192.0.2.7:7").is_ok() {
+            let own = socket.local_addr().unwrap().ip();
+            assert!(is_within(&socket, own));
         }
     }
 
-    #[cfg(target_os = "linux")]
-    mod of_linux {
-        use std::net::TcpListener;
-        use std::net::TcpStream;
+    #[test]
+    fn what_is_not_paced_or_was_chosen_on_the_way_stays() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        assert!(system::set_congestion_control(&listener, UNPACED));
+        assert!(Pacing::take_from(&listener).0.is_none());
+        let (_, unix) = std::os::unix::net::UnixStream::pair().unwrap();
+        assert!(Pacing::take_from(&unix).0.is_none());
 
-        use super::super::system::congestion_control;
-        use super::super::system::set_congestion_control;
-        use super::super::*;
-
-        #[test]
-        fn it_is_taken_from_a_listener_and_what_is_accepted_there_and_given_back_to_who_leaves() {
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            // Not every system has it, and then this is about one that does not pace.
-            let has_bbr = set_congestion_control(&listener, "bbr");
-            let before = congestion_control(&listener).unwrap();
-            assert_eq!(before == "bbr", has_bbr);
-            let expected = if has_bbr { UNPACED.to_owned() } else { before.clone() };
-
-            let pacing = Pacing::take_from(&listener);
-            assert_eq!(pacing.0, has_bbr.then(|| before.clone()));
-            assert_eq!(congestion_control(&listener).unwrap(), expected);
-
-            let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-            let (accepted, peer) = listener.accept().unwrap();
-            pacing.give_back(&accepted, peer);
-            assert_eq!(congestion_control(&accepted).unwrap(), expected);
-            pacing.give_back(&accepted, SocketAddr::from(([192, 0, 2, 1], 7)));
-            assert_eq!(congestion_control(&accepted).unwrap(), before);
-        }
-
-        #[test]
-        fn what_does_not_pace_stays() {
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            assert!(set_congestion_control(&listener, UNPACED));
-            assert!(Pacing::take_from(&listener).0.is_none());
-            let (_, unix) = std::os::unix::net::UnixStream::pair().unwrap();
-            assert!(Pacing::take_from(&unix).0.is_none());
-        }
+        let (name, unpaced) = pace(&listener);
+        let pacing = Pacing(Some("no such thing".to_owned()));
+        pacing.give_back(&listener, "192.0.2.1:7".parse().unwrap());
+        assert_eq!(congestion_control(&listener), name);
+        assert!(!can_choose("no such thing") && can_choose(&unpaced));
     }
 }

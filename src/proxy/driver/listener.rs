@@ -16,7 +16,7 @@ use crate::proxy::tls::ListenerTls;
 /// A listening socket, as it is handed to a worker.
 #[derive(Debug)]
 pub(in crate::proxy) enum Listening {
-    /// And what connections have to be given back that leave the machine.
+    /// With what is given back to connections that leave the machine.
     Tcp(std::net::TcpListener, Pacing),
     Unix(std::os::unix::net::UnixListener),
 }

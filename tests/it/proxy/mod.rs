@@ -14,6 +14,7 @@ mod io_uring;
 mod limits;
 mod memcached;
 mod memcached_more;
+mod pacing;
 mod packaging;
 mod placement;
 mod random;
