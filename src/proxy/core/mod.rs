@@ -105,6 +105,10 @@ pub(super) trait Sockets {
     /// Closes it; nothing is heard of it any more.
     fn close(&mut self, link: Link);
 
+    /// The same, of a client that has been sent all that it is owed: not before it has it. If it `is_quiet` nothing
+    /// has come from it for a while.
+    fn close_behind(&mut self, session: usize, is_quiet: bool);
+
     /// Reads again what was not read because of [`Reading::Not`].
     fn resume(&mut self, link: Link);
 }

@@ -20,6 +20,9 @@ pub(super) const BUFFERED: usize = 8 << 20;
 /// A reply up to this goes into the stash.
 const STASHED: usize = 16 << 10;
 
+/// Who has said nothing for so many milliseconds is not about to.
+const QUIET: u64 = 1000;
+
 /// A client's connection.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -137,6 +140,11 @@ impl Session {
     #[inline]
     pub(super) fn place_of(&self, number: u32) -> usize {
         number.wrapping_sub(self.first) as usize
+    }
+
+    /// Whether nothing has come from it for a while.
+    pub(super) fn is_quiet(&self, now: u64) -> bool {
+        now.saturating_sub(self.active_at) >= QUIET
     }
 
     /// Whether one more request may be under way.

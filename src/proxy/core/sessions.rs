@@ -418,8 +418,12 @@ impl Core {
 
     /// Ends a session now, whatever it is owed.
     pub(super) fn end_session(&mut self, sockets: &mut impl Sockets, key: usize, ending: Ending) {
+        let is_quiet = self.sessions[key].is_quiet(self.millis());
         let mut session = self.sessions.remove(key);
-        sockets.close(Link::Session(key));
+        match ending {
+            Ending::Settled => sockets.close_behind(key, is_quiet),
+            Ending::Eof | Ending::Error => sockets.close(Link::Session(key)),
+        }
         let counters = &mut self.pools[session.pool].counters;
         match ending {
             Ending::Eof => counters.client_eof += 1,

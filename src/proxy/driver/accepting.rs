@@ -66,7 +66,8 @@ impl Worker {
         let Some(Some(listener)) = self.listeners.get(listener) else {
             return;
         };
-        let opened = if self.core.session_count() < self.room {
+        let clients = self.core.session_count() + self.sockets.lingering.len();
+        let opened = if clients < self.room {
             self.core.session_opened(listener.pool)
         } else {
             self.core.session_refused(listener.pool);

@@ -27,6 +27,7 @@ use super::stats::Stats;
 
 mod accepting;
 mod handshakes;
+mod lingering;
 mod listener;
 mod pipe;
 mod pipes;
@@ -225,7 +226,8 @@ impl Worker {
             for note in self.core.take_notes() {
                 (self.notes)(&note);
             }
-            if self.is_draining && self.core.is_empty() {
+            self.sockets.lingering.look(time, &mut self.buffer);
+            if self.is_draining && self.core.is_empty() && self.sockets.lingering.len() == 0 {
                 return;
             }
         }
@@ -260,14 +262,9 @@ impl Worker {
             return Duration::ZERO;
         }
         let now = now();
-        let mut patience = self.core.patience(now);
-        if let Some(when) = self.handshakes.next() {
-            patience = patience.min(when.saturating_duration_since(now));
-        }
-        match self.accept_again {
-            Some(when) => patience.min(when.saturating_duration_since(now)),
-            None => patience,
-        }
+        let whens = [self.handshakes.next(), self.sockets.lingering.next_look(), self.accept_again];
+        let patiences = whens.into_iter().flatten().map(|when| when.saturating_duration_since(now));
+        patiences.fold(self.core.patience(now), Duration::min)
     }
 
     fn take_orders(&mut self) {

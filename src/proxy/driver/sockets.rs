@@ -11,6 +11,8 @@ use std::time::Instant;
 use mio::Registry;
 use mio::Token;
 
+use super::lingering::Lingering;
+use super::now;
 use super::pipes::Pipes;
 use super::resolver::Resolver;
 use super::ring::Ring;
@@ -79,6 +81,8 @@ pub(super) struct WorkerSockets {
     pub(super) resumed: Vec<Link>,
     /// For large values and requests.
     pipes: Pipes,
+    /// Clients that are only to get what they were sent.
+    pub(super) lingering: Lingering,
     /// What sends to many at once, where there is such a thing.
     pub(super) ring: Option<Ring>,
     /// Why there is none any more.
@@ -123,6 +127,7 @@ impl WorkerSockets {
             backends: Vec::new(),
             resumed: Vec::new(),
             pipes: Pipes::default(),
+            lingering: Lingering::default(),
             ring: None,
             ring_failure: None,
         }
@@ -356,6 +361,20 @@ impl Sockets for WorkerSockets {
                     place.attempt += 1;
                 }
             }
+        }
+    }
+
+    fn close_behind(&mut self, session: usize, is_quiet: bool) {
+        let connection = self.sessions.get_mut(session).and_then(Option::take);
+        self.pipes.release(session);
+        let Some(mut connection) = connection else {
+            return;
+        };
+        connection.stream.close();
+        if let Socket::Tcp(mut stream) = connection.stream.into_socket()
+            && self.registry.deregister(&mut stream).is_ok()
+        {
+            self.lingering.close(stream, is_quiet, now());
         }
     }
 

@@ -70,6 +70,11 @@ impl Stream {
         }
     }
 
+    /// The socket alone.
+    pub(super) fn into_socket(self) -> Socket {
+        self.socket
+    }
+
     /// The socket, if what goes over it is what is read and written.
     #[inline]
     pub(super) fn bare(&self) -> Option<&Socket> {

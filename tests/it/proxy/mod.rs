@@ -14,6 +14,7 @@ mod io_uring;
 mod limits;
 mod memcached;
 mod memcached_more;
+mod owed;
 mod pacing;
 mod packaging;
 mod placement;

@@ -140,6 +140,8 @@ fn without_descriptors_a_pool_is_refused_or_listens_whole() {
     let lines = redis.pool(&[]);
     let proxy = Proxy::start_with(Program::Ours, slice::from_ref(&lines), &["--workers", "3"]);
     let first = named("pool000", &format!("127.0.0.1:{}", proxy.port()), &lines);
+    // Each worker has begun: how many clients it may have depends on the limit that it finds.
+    reload(&proxy, &first);
     let count = |text: &str| proxy.process().log().matches(text).count();
     let mut outcomes = [0, 0];
     for left in 0..14 {

@@ -214,6 +214,10 @@ impl Sockets for Wires {
         }
     }
 
+    fn close_behind(&mut self, session: usize, _: bool) {
+        self.close(Link::Session(session));
+    }
+
     fn resume(&mut self, link: Link) {
         if let Some(wire) = self.get(link) {
             wire.is_readable = true;

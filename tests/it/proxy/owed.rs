@@ -1,0 +1,99 @@
+//! Clients that are closed have what they are owed, though they said something that nobody read any more.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::support::Redis;
+use crate::support::eventually;
+use crate::support::proxy::Program;
+use crate::support::proxy::Proxy;
+use crate::support::proxy_client::Client;
+use crate::support::proxy_client::bulk;
+use crate::support::proxy_client::request;
+
+/// More than the client's socket has room for, and less than the proxy's has: what is left of it is the system's.
+const LENGTH: usize = 1 << 20;
+
+/// How long the proxy may take to do what it does on loopback in a few milliseconds. What is asserted holds in any case.
+const A_WHILE: Duration = Duration::from_millis(300);
+
+/// A client that has asked for a large value, and reads nothing of it.
+fn asker(redis: &Redis, port: u16) -> (Client, String) {
+    let value = "v".repeat(LENGTH);
+    let key = redis.key(0, "large");
+    let mut client = Client::connect(port);
+    assert_eq!(client.ask_with(&[b"SET", key.as_bytes(), value.as_bytes()]), "+OK\r\n");
+    client.send(request(&format!("GET {key}")));
+    (client, bulk(&value))
+}
+
+/// What is left is this, and then the connection is closed.
+fn has(client: &mut Client, expected: &str) -> bool {
+    let rest = client.rest();
+    if rest != expected {
+        let end: String = rest.chars().skip(LENGTH).take(100).collect();
+        eprintln!("{} bytes instead of {}, at the end '{end}'", rest.len(), expected.len());
+    }
+    rest == expected
+}
+
+#[test]
+fn who_speaks_while_the_proxy_drains_gets_the_reply_before() {
+    let Some(redis) = Redis::start(1) else { return };
+    if !Program::Ours.is_chosen() {
+        return;
+    }
+    let mut proxy = Proxy::start(Program::Ours, &[redis.pool(&[])]);
+    let mut clients: Vec<_> = (0..3).map(|_| asker(&redis, proxy.port())).collect();
+    sleep(A_WHILE);
+    proxy.process().signal(Signal::TERM);
+    sleep(A_WHILE);
+    for (client, _) in &mut clients {
+        client.send(request("PING"));
+    }
+    sleep(A_WHILE);
+    for (client, reply) in &mut clients {
+        assert!(has(client, reply));
+        client.send(request("PING"));
+    }
+    eventually("it ends", || proxy.process_mut().has_ended());
+}
+
+#[test]
+fn who_is_closed_by_a_reload_gets_the_reply_before() {
+    let Some(redis) = Redis::start(1) else { return };
+    if !Program::Ours.is_chosen() {
+        return;
+    }
+    let pools = [redis.pool(&[]), redis.pool(&[])];
+    let proxy = Proxy::start(Program::Ours, &pools);
+    let (mut client, reply) = asker(&redis, proxy.ports()[1]);
+    sleep(A_WHILE);
+    proxy.rewrite(&pools[..1]);
+    proxy.process().signal(Signal::USR1);
+    sleep(A_WHILE);
+    client.send(request("PING"));
+    sleep(A_WHILE);
+    assert!(has(&mut client, &reply));
+}
+
+#[test]
+fn who_says_more_behind_its_last_word_gets_the_replies_and_the_reason() {
+    let Some(redis) = Redis::start(1) else { return };
+    if !Program::Ours.is_chosen() {
+        return;
+    }
+    let proxy = Proxy::start(Program::Ours, &[redis.pool(&[])]);
+    let broken = "-ERR Protocol error: invalid multibulk length\r\n";
+    for (last, answer) in [(&request("QUIT")[..], "+OK\r\n"), (b"*x\r\n", broken)] {
+        let (mut client, reply) = asker(&redis, proxy.port());
+        sleep(A_WHILE);
+        client.send(last);
+        sleep(A_WHILE);
+        client.send(request("PING"));
+        sleep(A_WHILE);
+        assert!(has(&mut client, &format!("{reply}{answer}")), "{}", last.escape_ascii());
+    }
+}
