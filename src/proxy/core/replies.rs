@@ -260,7 +260,8 @@ impl Core {
     /// Ends sessions that keep others waiting because they do not read.
     pub(super) fn end_stalling(&mut self, sockets: &mut impl Sockets, session: usize) {
         let name = self.pools[self.sessions[session].pool].settings.name.clone();
-        self.note(4, format!("pool '{name}': a client that others waited for, and that took its replies too slowly, was closed"));
+        let text = "a client that others waited for took its replies too slowly, and was closed";
+        self.note(4, format!("pool '{name}': {text}"));
         self.end_session(sockets, session, Ending::Error);
     }
 }

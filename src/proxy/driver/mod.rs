@@ -353,7 +353,7 @@ impl Worker {
         if addresses.is_empty() {
             return self.core.backend_closed(&mut self.sockets, backend, Closed::Unresolved);
         }
-        if let Err(error) = self.sockets.connect(backend, addresses) {
+        if let Err(error) = self.sockets.connect_again(backend, addresses) {
             self.core.backend_closed(&mut self.sockets, backend, Closed::Io(error));
         }
     }
@@ -380,7 +380,10 @@ impl Worker {
         match connection.stream.finish_connecting() {
             // An event of the connection that was here before.
             Ok(()) if !connection.stream.is_connected() => {}
-            Ok(()) => self.secure(key),
+            Ok(()) => {
+                self.sockets.backends[key].unanswered = None;
+                self.secure(key);
+            }
             Err(error) => {
                 let others = std::mem::take(&mut self.sockets.backends[key].others);
                 if others.is_empty() || self.sockets.connect(key, others).is_err() {

@@ -64,6 +64,8 @@ pub(super) struct BackendPlace {
     pub(super) connection: Option<Connection>,
     /// Where else the node may be, if this address does not answer.
     pub(super) others: VecDeque<SocketAddr>,
+    /// The address that was tried last, until it answers.
+    pub(super) unanswered: Option<SocketAddr>,
     /// Raised whenever it is closed, so that a late answer of the resolver is not taken for a new one.
     pub(super) attempt: u64,
     /// How its node is spoken to, if not as it is.
@@ -174,12 +176,29 @@ impl WorkerSockets {
             match Socket::connect(address) {
                 Ok(socket) => {
                     let _ = socket.set_no_delay();
+                    self.place(backend).unanswered = Some(address);
                     return self.add_backend(backend, socket, addresses);
                 }
                 Err(error) => failed = error,
             }
         }
         Err(failed)
+    }
+
+    /// Begins to connect a backend to the node's addresses, with the one behind that which did not answer.
+    ///
+    /// # Errors
+    ///
+    /// That of the last one.
+    pub(super) fn connect_again(
+        &mut self,
+        backend: usize,
+        mut addresses: VecDeque<SocketAddr>,
+    ) -> io::Result<()> {
+        let unanswered = self.place(backend).unanswered.take();
+        let found = addresses.iter().position(|address| Some(*address) == unanswered);
+        addresses.rotate_left(found.map_or(0, |place| place + 1));
+        self.connect(backend, addresses)
     }
 
     fn add_backend(
@@ -398,5 +417,32 @@ mod tests {
         ] {
             assert_eq!(Source::of(source.token()), source);
         }
+    }
+
+    #[test]
+    fn the_address_behind_one_that_did_not_answer_is_next() {
+        let poll = mio::Poll::new().unwrap();
+        let waker = Arc::new(mio::Waker::new(poll.registry(), Source::Waker.token()).unwrap());
+        let resolver = Resolver::new(std::sync::mpsc::channel().0, waker);
+        let mut sockets = WorkerSockets::new(poll.registry().try_clone().unwrap(), resolver);
+        let listeners = [0; 3].map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+        let addresses = listeners.each_ref().map(|listener| listener.local_addr().unwrap());
+        for expected in [0, 1, 2, 0, 1] {
+            sockets.connect_again(7, VecDeque::from(addresses)).unwrap();
+            let place = &sockets.backends[7];
+            assert_eq!(place.unanswered, Some(addresses[expected]));
+            assert_eq!(place.others.len(), 2);
+            listeners[expected].accept().unwrap();
+            sockets.close(Link::Backend(7));
+        }
+        // That one is not there any more.
+        sockets.connect_again(7, VecDeque::from([addresses[2]])).unwrap();
+        sockets.backends[7].unanswered = None;
+        sockets.connect_again(7, VecDeque::from(addresses)).unwrap();
+        assert_eq!(
+            sockets.backends[7].unanswered,
+            Some(addresses[0]),
+            "an answer was the end of it"
+        );
     }
 }
