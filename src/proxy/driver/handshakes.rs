@@ -52,6 +52,7 @@ impl Worker {
             Ok(true) => {
                 connection.is_connecting = false;
                 connection.is_readable |= connection.stream.may_hold_more();
+                self.sockets.answered(key);
                 self.core.backend_opened(&mut self.sockets, key);
             }
             Ok(false) => self.begin_handshake(link),

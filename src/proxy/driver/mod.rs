@@ -380,10 +380,7 @@ impl Worker {
         match connection.stream.finish_connecting() {
             // An event of the connection that was here before.
             Ok(()) if !connection.stream.is_connected() => {}
-            Ok(()) => {
-                self.sockets.backends[key].unanswered = None;
-                self.secure(key);
-            }
+            Ok(()) => self.secure(key),
             Err(error) => {
                 let others = std::mem::take(&mut self.sockets.backends[key].others);
                 if others.is_empty() || self.sockets.connect(key, others).is_err() {

@@ -64,8 +64,8 @@ pub(super) struct BackendPlace {
     pub(super) connection: Option<Connection>,
     /// Where else the node may be, if this address does not answer.
     pub(super) others: VecDeque<SocketAddr>,
-    /// The address that was tried last, until it answers.
-    pub(super) unanswered: Option<SocketAddr>,
+    /// The address that was tried last, until it has taken the connection.
+    unanswered: Option<SocketAddr>,
     /// Raised whenever it is closed, so that a late answer of the resolver is not taken for a new one.
     pub(super) attempt: u64,
     /// How its node is spoken to, if not as it is.
@@ -199,6 +199,11 @@ impl WorkerSockets {
         let found = addresses.iter().position(|address| Some(*address) == unanswered);
         addresses.rotate_left(found.map_or(0, |place| place + 1));
         self.connect(backend, addresses)
+    }
+
+    /// The address that was tried has taken the connection.
+    pub(super) fn answered(&mut self, backend: usize) {
+        self.place(backend).unanswered = None;
     }
 
     fn add_backend(
@@ -435,14 +440,11 @@ mod tests {
             listeners[expected].accept().unwrap();
             sockets.close(Link::Backend(7));
         }
-        // That one is not there any more.
-        sockets.connect_again(7, VecDeque::from([addresses[2]])).unwrap();
-        sockets.backends[7].unanswered = None;
+        // The second did not answer last.
+        sockets.connect_again(7, VecDeque::from([addresses[0]])).unwrap();
+        sockets.answered(7);
+        sockets.close(Link::Backend(7));
         sockets.connect_again(7, VecDeque::from(addresses)).unwrap();
-        assert_eq!(
-            sockets.backends[7].unanswered,
-            Some(addresses[0]),
-            "an answer was the end of it"
-        );
+        assert_eq!(sockets.backends[7].unanswered, Some(addresses[0]), "as in the beginning");
     }
 }

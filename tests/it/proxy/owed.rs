@@ -1,12 +1,19 @@
 //! Clients that are closed have what they are owed, though they said something that nobody read any more.
 
+use std::io::Read;
+use std::io::Write;
+use std::net::TcpStream;
 use std::thread::sleep;
 use std::time::Duration;
 
 use rustix::process::Signal;
 
 use super::support::Redis;
+use super::support::line;
+use super::support::pool;
 use crate::support::eventually;
+use crate::support::fake_node::FakeNode;
+use crate::support::fake_node::Step;
 use crate::support::proxy::Program;
 use crate::support::proxy::Proxy;
 use crate::support::proxy_client::Client;
@@ -96,4 +103,30 @@ fn who_says_more_behind_its_last_word_gets_the_replies_and_the_reason() {
         sleep(A_WHILE);
         assert!(has(&mut client, &format!("{reply}{answer}")), "{}", last.escape_ascii());
     }
+}
+
+/// It was not read for more than a second by then, and yet has spoken.
+#[test]
+fn who_speaks_while_its_node_takes_its_time_is_not_cut_off() {
+    if !Program::Ours.is_chosen() {
+        return;
+    }
+    let node = FakeNode::start(|request| {
+        let reply = bulk(&request.key()).into_bytes();
+        vec![Step::Wait(Duration::from_millis(1500)), Step::Send(reply)]
+    });
+    let lines = pool(&["redis: true", "timeout: 10000"], &[line(0, node.port())]);
+    let mut proxy = Proxy::start(Program::Ours, &[lines]);
+    let mut client = TcpStream::connect(("127.0.0.1", proxy.port())).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    client.write_all(&request("GET slow")).unwrap();
+    eventually("the node has it", || node.lines().len() == 1);
+    proxy.process().signal(Signal::TERM);
+    sleep(A_WHILE);
+    client.write_all(&request("PING")).unwrap();
+    let mut rest = String::new();
+    client.read_to_string(&mut rest).expect("it ends as it should");
+    assert_eq!(rest, bulk("slow"));
+    drop(client);
+    eventually("it ends", || proxy.process_mut().has_ended());
 }
