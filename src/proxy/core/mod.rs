@@ -106,7 +106,7 @@ pub(super) trait Sockets {
     fn close(&mut self, link: Link);
 
     /// The same, of a client that has been sent all that it is owed: not before it has it. If it `is_quiet` nothing
-    /// has come from it for a while.
+    /// has been read of it for a while.
     fn close_behind(&mut self, session: usize, is_quiet: bool);
 
     /// Reads again what was not read because of [`Reading::Not`].

@@ -142,7 +142,7 @@ impl Session {
         number.wrapping_sub(self.first) as usize
     }
 
-    /// Whether nothing has come from it for a while.
+    /// Whether nothing has been read of it for a while.
     pub(super) fn is_quiet(&self, now: u64) -> bool {
         now.saturating_sub(self.active_at) >= QUIET
     }

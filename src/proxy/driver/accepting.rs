@@ -66,7 +66,7 @@ impl Worker {
         let Some(Some(listener)) = self.listeners.get(listener) else {
             return;
         };
-        // Those count that are told nothing more: they have descriptors.
+        // Those that linger have descriptors too.
         let clients = self.core.session_count() + self.sockets.lingering.len();
         let opened = if clients < self.room {
             self.core.session_opened(listener.pool)

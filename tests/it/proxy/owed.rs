@@ -3,7 +3,6 @@
 use std::io::Read;
 use std::io::Write;
 use std::net::TcpStream;
-use std::thread::sleep;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -19,11 +18,12 @@ use crate::support::proxy::Proxy;
 use crate::support::proxy_client::Client;
 use crate::support::proxy_client::bulk;
 use crate::support::proxy_client::request;
+use crate::support::stopwatch::pause;
 
-/// More than the client's socket has room for, and less than the proxy's has: what is left of it is the system's.
+/// More than the client's socket has room for, and less than the proxy's has: what is left of it the system has.
 const LENGTH: usize = 1 << 20;
 
-/// How long the proxy may take to do what it does on loopback in a few milliseconds. What is asserted holds in any case.
+/// Longer than the proxy takes on loopback for anything here. What is asserted holds in any case.
 const A_WHILE: Duration = Duration::from_millis(300);
 
 /// A client that has asked for a large value, and reads nothing of it.
@@ -54,13 +54,13 @@ fn who_speaks_while_the_proxy_drains_gets_the_reply_before() {
     }
     let mut proxy = Proxy::start(Program::Ours, &[redis.pool(&[])]);
     let mut clients: Vec<_> = (0..3).map(|_| asker(&redis, proxy.port())).collect();
-    sleep(A_WHILE);
+    pause(A_WHILE);
     proxy.process().signal(Signal::TERM);
-    sleep(A_WHILE);
+    pause(A_WHILE);
     for (client, _) in &mut clients {
         client.send(request("PING"));
     }
-    sleep(A_WHILE);
+    pause(A_WHILE);
     for (client, reply) in &mut clients {
         assert!(has(client, reply));
         client.send(request("PING"));
@@ -77,12 +77,12 @@ fn who_is_closed_by_a_reload_gets_the_reply_before() {
     let pools = [redis.pool(&[]), redis.pool(&[])];
     let proxy = Proxy::start(Program::Ours, &pools);
     let (mut client, reply) = asker(&redis, proxy.ports()[1]);
-    sleep(A_WHILE);
+    pause(A_WHILE);
     proxy.rewrite(&pools[..1]);
     proxy.process().signal(Signal::USR1);
-    sleep(A_WHILE);
+    pause(A_WHILE);
     client.send(request("PING"));
-    sleep(A_WHILE);
+    pause(A_WHILE);
     assert!(has(&mut client, &reply));
 }
 
@@ -96,11 +96,11 @@ fn who_says_more_behind_its_last_word_gets_the_replies_and_the_reason() {
     let broken = "-ERR Protocol error: invalid multibulk length\r\n";
     for (last, answer) in [(&request("QUIT")[..], "+OK\r\n"), (b"*x\r\n", broken)] {
         let (mut client, reply) = asker(&redis, proxy.port());
-        sleep(A_WHILE);
+        pause(A_WHILE);
         client.send(last);
-        sleep(A_WHILE);
+        pause(A_WHILE);
         client.send(request("PING"));
-        sleep(A_WHILE);
+        pause(A_WHILE);
         assert!(has(&mut client, &format!("{reply}{answer}")), "{}", last.escape_ascii());
     }
 }
@@ -122,7 +122,7 @@ fn who_speaks_while_its_node_takes_its_time_is_not_cut_off() {
     client.write_all(&request("GET slow")).unwrap();
     eventually("the node has it", || node.lines().len() == 1);
     proxy.process().signal(Signal::TERM);
-    sleep(A_WHILE);
+    pause(A_WHILE);
     client.write_all(&request("PING")).unwrap();
     let mut rest = String::new();
     client.read_to_string(&mut rest).expect("it ends as it should");

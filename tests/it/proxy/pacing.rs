@@ -5,6 +5,7 @@ use std::process::Command;
 
 use crate::support::is_installed;
 use crate::support::proxy::Program;
+use crate::support::scratch;
 
 /// Whether there may be other networks than the one there is.
 fn has_networks() -> bool {
@@ -23,8 +24,7 @@ fn who_is_in_another_machine_has_the_systems_congestion_control() {
     if !Program::Ours.is_chosen() || !is_installed("redis-server") || !has_networks() {
         return;
     }
-    let directory = std::env::temp_dir().join(format!("shardwright-pacing-{}", std::process::id()));
-    std::fs::create_dir_all(&directory).unwrap();
+    let directory = scratch();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/proxy/pacing.py");
     let mut command = Command::new("unshare");
     command.args(["--net", "python3", script, env!("CARGO_BIN_EXE_shardwright-proxy")]);
